@@ -1,0 +1,1 @@
+//! The one device description: read, checked, and everything derivable derived.

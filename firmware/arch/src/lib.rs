@@ -1,0 +1,1 @@
+//! AArch64: registers, vectors, translation tables, interrupts. One instruction per function.

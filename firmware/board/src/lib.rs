@@ -1,0 +1,1 @@
+//! The board: addresses and devices of qemu-virt.

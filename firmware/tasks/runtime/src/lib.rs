@@ -1,0 +1,1 @@
+//! What a secure task links: entry, system calls, panic.

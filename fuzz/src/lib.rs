@@ -1,0 +1,1 @@
+//! One target per parser of outside bytes.

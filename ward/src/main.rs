@@ -1,0 +1,2 @@
+//! The hospital side: ingest, store, screen.
+fn main() {}
