@@ -1,0 +1,1 @@
+//! Reads WFDB records, annotations and CSV recordings; says what was cut short.

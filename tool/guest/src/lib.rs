@@ -1,0 +1,1 @@
+//! Builds the Linux guest from Debian packages pinned in a lock file.

@@ -1,0 +1,1 @@
+//! Makes and reads what goes on flash: keys, key certificates, signed manifests, slots.

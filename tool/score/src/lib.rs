@@ -1,0 +1,1 @@
+//! Scores beat detections against reference annotations by the EC57 rules.
