@@ -1,0 +1,1 @@
+//! Linux's device tree, derived from the description.
