@@ -1,0 +1,1 @@
+//! Instructions and structures of EL1, for the kernel.

@@ -1,0 +1,1 @@
+//! Instructions and structures of EL2, for the hypervisor.

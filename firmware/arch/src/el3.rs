@@ -1,0 +1,1 @@
+//! Instructions and structures of EL3, for the monitor.

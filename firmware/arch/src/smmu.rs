@@ -1,0 +1,1 @@
+//! Registers of the SMMUv3 (Arm IHI 0070).
