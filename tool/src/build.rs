@@ -1,0 +1,150 @@
+//! Builds everything the device runs, signs it and lays it out on flash.
+
+use crate::{paths, ui};
+use anyhow::{Context as _, Result, bail};
+use lazaret_description::Description;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// Firmware stages without floating point.
+pub const SOFTFLOAT: &str = "aarch64-unknown-none-softfloat";
+/// Firmware stages that do cryptography.
+pub const HARDFLOAT: &str = "aarch64-unknown-none";
+
+/// A firmware binary: its cargo package and the target it is built for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stage {
+    /// The component's name, as in the manifest.
+    pub component: String,
+    /// The cargo package.
+    pub package: String,
+    /// The cargo target.
+    pub target: &'static str,
+}
+
+impl Stage {
+    /// The linked ELF file.
+    #[must_use]
+    pub fn elf(&self) -> PathBuf {
+        paths::target().join("firmware").join(self.target).join("firmware").join(&self.package)
+    }
+}
+
+/// Every firmware stage of a device: the boot ROM, the written components, the tasks.
+#[must_use]
+pub fn stages(description: &Description) -> Vec<Stage> {
+    let stage = |name: &str| Stage {
+        component: name.to_owned(),
+        package: name.to_owned(),
+        target: if matches!(name, "bootrom" | "loader") { HARDFLOAT } else { SOFTFLOAT },
+    };
+    let written = description.component.iter().map(|component| stage(component.name()));
+    let tasks = description.task.iter().map(|task| stage(&format!("task-{}", task.name())));
+    std::iter::once(stage("bootrom")).chain(written).chain(tasks).collect()
+}
+
+/// Runs cargo and shows what it is compiling.
+///
+/// # Errors
+/// With everything cargo said, where it fails.
+pub fn cargo(work: &ui::Work, arguments: &[&str], variables: &[(&str, &str)]) -> Result<()> {
+    let mut child = Command::new("cargo")
+        .args(arguments)
+        .envs(variables.iter().copied())
+        .current_dir(paths::root())
+        .stderr(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .context("cargo cannot be started: run the `lazaret` script, which installs it")?;
+    let mut said = String::new();
+    for line in BufReader::new(child.stderr.take().context("no stderr")?).lines() {
+        let line = line?;
+        if let Some(what) = line.trim_start().strip_prefix("Compiling ") {
+            work.at(what.split(" (").next().unwrap_or(what));
+        }
+        said.push_str(&line);
+        said.push('\n');
+    }
+    if child.wait()?.success() {
+        return Ok(());
+    }
+    bail!("cargo {} failed:\n{said}", arguments.join(" "))
+}
+
+/// Builds the firmware binaries of `stages`.
+///
+/// # Errors
+/// Where cargo fails.
+pub fn firmware(stages: &[Stage]) -> Result<()> {
+    for target in [SOFTFLOAT, HARDFLOAT] {
+        let work = ui::Work::start(&format!("firmware for {target}"));
+        let packages: Vec<&str> = stages.iter().filter(|s| s.target == target).flat_map(|s| ["-p", &s.package]).collect();
+        let count = packages.len() / 2;
+        firmware_cargo(&work, "build", target, &packages, &[])?;
+        work.finish(&format!("{count} binaries"));
+    }
+    Ok(())
+}
+
+/// Runs `cargo <verb>` for firmware packages on a bare-metal target.
+///
+/// # Errors
+/// Where cargo fails.
+pub fn firmware_cargo(work: &ui::Work, verb: &str, target: &str, packages: &[&str], tail: &[&str]) -> Result<()> {
+    let folder = paths::target().join("firmware").display().to_string();
+    let mut arguments = vec![
+        verb, "--locked", "--profile", "firmware", "--target", target, "--target-dir", &folder,
+        "-Zbuild-std=core,alloc", "-Zbuild-std-features=compiler-builtins-mem",
+    ];
+    arguments.extend_from_slice(packages);
+    arguments.extend_from_slice(tail);
+    cargo(work, &arguments, &[])
+}
+
+/// Builds the host programs the demo and the tests start.
+///
+/// # Errors
+/// Where cargo fails.
+pub fn host_programs() -> Result<()> {
+    let work = ui::Work::start("ward and patient simulator");
+    cargo(&work, &["build", "--locked", "-p", "ward", "-p", "sim"], &[])?;
+    work.finish("");
+    Ok(())
+}
+
+/// A host program of this workspace.
+#[must_use]
+pub fn host_program(name: &str) -> PathBuf {
+    paths::target().join("debug").join(name)
+}
+
+/// What a build made.
+#[derive(Debug, Clone)]
+pub struct Built {
+    /// The whole flash, ready to run.
+    pub flash: PathBuf,
+    /// The description it was built from.
+    pub description: Description,
+}
+
+/// The description of this build.
+///
+/// # Errors
+/// Every problem in it, with its line.
+pub fn description() -> Result<Description> {
+    Ok(Description::load_default()?)
+}
+
+/// Builds, signs and assembles everything.
+///
+/// # Errors
+/// Whatever failed first, with what to do about it.
+pub fn everything(description: Description) -> Result<Built> {
+    let stages = stages(&description);
+    firmware(&stages)?;
+    host_programs()?;
+    let guest = guest()?;
+    let flash = assemble(&description, &stages, &guest, &paths::output().join("flash.img"))?;
+    Ok(Built { flash, description })
+}
