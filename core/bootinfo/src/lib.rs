@@ -27,7 +27,9 @@ pub struct BootTimes {
     pub rom_verified: u64,
     /// First instructions of the loader.
     pub loader_entry: u64,
-    /// The loader has verified every component.
+    /// The loader has verified the firmware: everything up to the hypervisor.
+    pub firmware_verified: u64,
+    /// The loader has verified every component, the partitions' too.
     pub loader_verified: u64,
     /// First instructions of the monitor.
     pub monitor_entry: u64,
@@ -94,6 +96,8 @@ pub struct BootInfo {
     pub loader_sequence: u64,
     /// SHA-256 of the root public keys, as read from the one-time-programmable sector.
     pub root_keys_digest: [u8; 32],
+    /// SHA-256 of the key certificate the boot ROM verified.
+    pub key_certificate_digest: [u8; 32],
     /// Counter readings along the boot.
     pub times: BootTimes,
     /// How many of `components` are filled in.
@@ -124,10 +128,12 @@ impl BootInfo {
         sequence: 0,
         loader_sequence: 0,
         root_keys_digest: [0; 32],
+        key_certificate_digest: [0; 32],
         times: BootTimes {
             rom_entry: 0,
             rom_verified: 0,
             loader_entry: 0,
+            firmware_verified: 0,
             loader_verified: 0,
             monitor_entry: 0,
         },
@@ -203,9 +209,9 @@ mod tests {
     #[test]
     fn layout_is_what_other_stages_were_built_with() {
         assert_eq!(size_of::<Component>(), 88);
-        assert_eq!(size_of::<BootInfo>(), 112 + 32 * 88);
-        assert_eq!(core::mem::offset_of!(BootInfo, times), 64);
-        assert_eq!(core::mem::offset_of!(BootInfo, components), 112);
+        assert_eq!(size_of::<BootInfo>(), 152 + 32 * 88);
+        assert_eq!(core::mem::offset_of!(BootInfo, times), 96);
+        assert_eq!(core::mem::offset_of!(BootInfo, components), 152);
     }
 
     #[test]

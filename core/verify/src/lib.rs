@@ -13,6 +13,7 @@ pub mod decision;
 mod place;
 mod reason;
 pub mod signature;
+pub mod stages;
 
 pub use place::{Placement, Region, place};
 pub use reason::{NAME_BYTES, Reason, Refusal};
