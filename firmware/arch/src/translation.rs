@@ -218,7 +218,7 @@ impl<'a> Builder<'a> {
             || roots > 16
             || pool.len() < roots
             || start_level > 2
-            || base % PAGE_BYTES != 0
+            || !base.is_multiple_of(PAGE_BYTES)
         {
             return None;
         }
@@ -259,7 +259,10 @@ impl<'a> Builder<'a> {
         let limit = (self.roots as u64) << (Self::shift(self.start_level) + 9).min(52);
         let end = input.checked_add(bytes).ok_or(Error::Range)?;
         let output_end = output.checked_add(bytes).ok_or(Error::Range)?;
-        if (input | output | bytes) % PAGE_BYTES != 0 || end > limit || output_end > 1 << 48 {
+        if !(input | output | bytes).is_multiple_of(PAGE_BYTES)
+            || end > limit
+            || output_end > 1 << 48
+        {
             return Err(Error::Range);
         }
         let mut done = 0;
@@ -277,7 +280,7 @@ impl<'a> Builder<'a> {
         let mut entry = start_index % 512;
         loop {
             let size = 1u64 << Self::shift(level);
-            let fits = (input | output) % size == 0 && bytes >= size;
+            let fits = (input | output).is_multiple_of(size) && bytes >= size;
             let found = self.tables[table_index].0[entry];
             if level == 3 || (level >= 1 && fits && found & VALID == 0) {
                 if found & VALID != 0 {
