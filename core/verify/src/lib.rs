@@ -142,18 +142,14 @@ pub fn key_certificate<'a>(
 ) -> Result<VerifiedCertificate<'a>, Refusal> {
     let refuse = |reason| Refusal::new(names::CERTIFICATE, reason);
     let certificate = KeyCertificate::parse(bytes).map_err(|error| refuse(error.into()))?;
-    let context = Context::Signature(certificate.protected);
     let mut signers = 0_usize;
     let mut first_reason = None;
     let mut verdict = decision::DO_NOT_RUN;
     for (number, key) in roots.0.keys() {
-        let own = certificate
-            .signatures()
-            .filter(|s| s.key.iter().map(|&k| k as usize).eq([number]));
-        if own.clone().next().is_none() {
+        if signed_by(&certificate, number).next().is_none() {
             continue;
         }
-        let outcomes = Outcomes::check(key, context, own, certificate.payload);
+        let outcomes = certificate_signatures(&certificate, number, key);
         // The payload itself is signed: there is no digest in between.
         let decided = decide(outcomes.es256, outcomes.ml_dsa, Outcome::DIGEST);
         if decided == RUN && outcomes.reason.is_none() {
@@ -176,6 +172,31 @@ pub fn key_certificate<'a>(
         certificate,
         digest: sha_256(&[bytes]),
     })
+}
+
+/// The signatures on `certificate` that claim to be of root key `number`.
+fn signed_by<'a, 'b>(
+    certificate: &'b KeyCertificate<'a>,
+    number: usize,
+) -> impl Iterator<Item = &'b Signature<'a>> {
+    let claims = move |s: &&Signature| s.key.iter().map(|&key| key as usize).eq([number]);
+    certificate.signatures().filter(claims)
+}
+
+/// The two signatures of root key `number` on `certificate`, checked against `key`: for those who only look.
+#[must_use]
+pub fn certificate_signatures(
+    certificate: &KeyCertificate,
+    number: usize,
+    key: &KeyPair,
+) -> Outcomes {
+    let context = Context::Signature(certificate.protected);
+    Outcomes::check(
+        key,
+        context,
+        signed_by(certificate, number),
+        certificate.payload,
+    )
 }
 
 /// Takes `bytes` for the key certificate whose `digest` an earlier stage verified and handed over.
