@@ -237,7 +237,7 @@ system_registers! {
         ECVEN = 1 << 28;
     };
     /// Traps to EL3: floating point, trace, SVE.
-    urw cptr_el3 = "cptr_el3" {
+    rw cptr_el3 = "cptr_el3" {
         /// SVE not trapped.
         EZ = 1 << 8;
         /// Floating point trapped.
@@ -250,7 +250,7 @@ system_registers! {
         TCPAC = 1 << 31;
     };
     /// Debug and performance monitors at EL3.
-    urw mdcr_el3 = "mdcr_el3" {
+    rw mdcr_el3 = "mdcr_el3" {
         /// Performance monitors trapped.
         TPM = 1 << 6;
         /// Debug registers trapped.
