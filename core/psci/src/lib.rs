@@ -106,8 +106,8 @@ pub struct Start {
 pub enum Answer {
     /// Return this in x0.
     Return(u64),
-    /// As [`Answer::Return`] of success, and wake the parked cores.
-    Started,
+    /// Wake this core, which is parked, then return success.
+    Started(usize),
     /// Park the calling core.
     CoreOff,
     /// Switch the board off.
@@ -298,7 +298,7 @@ impl<const CORES: usize> Psci<CORES> {
             return Answer::Return(code::INVALID_ADDRESS);
         }
         match self.start(core, Start { entry, context }) {
-            code::SUCCESS => Answer::Started,
+            code::SUCCESS => Answer::Started(core),
             refused => Answer::Return(refused),
         }
     }
@@ -410,7 +410,7 @@ mod tests {
         };
         info(1);
         let on = el2(function::CPU_ON, [2, FROM + 4, 77]);
-        assert_eq!(psci.call(&on), Answer::Started);
+        assert_eq!(psci.call(&on), Answer::Started(2));
         info(2);
         assert_eq!(psci.call(&on), Answer::Return(code::ON_PENDING));
         let start = psci.take_start(2);
@@ -430,7 +430,7 @@ mod tests {
         };
         assert_eq!(psci.call(&off), Answer::CoreOff);
         info(1);
-        assert_eq!(psci.call(&on), Answer::Started);
+        assert_eq!(psci.call(&on), Answer::Started(2));
     }
 
     #[test]
@@ -463,7 +463,7 @@ mod tests {
             assert_eq!(psci.call(&on), Answer::Return(code::INVALID_ADDRESS));
         }
         let on = el2(function::CPU_ON, [2, TO - 4, 0]);
-        assert_eq!(psci.call(&on), Answer::Started);
+        assert_eq!(psci.call(&on), Answer::Started(2));
     }
 
     #[test]
@@ -527,7 +527,8 @@ mod tests {
                     .map(|context| {
                         let psci = &psci;
                         scope.spawn(move || {
-                            psci.call(&el2(function::CPU_ON, [2, FROM, context])) == Answer::Started
+                            psci.call(&el2(function::CPU_ON, [2, FROM, context]))
+                                == Answer::Started(2)
                         })
                     })
                     .collect();

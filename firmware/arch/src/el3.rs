@@ -4,10 +4,10 @@ use crate::barrier::isb;
 use crate::registers::{
     cntfrq_el0, cnthctl_el2, cnthp_ctl_el2, cntkctl_el1, cntvoff_el2, cptr_el2, cptr_el3, elr_el1,
     elr_el2, elr_el3, esr_el2, far_el2, far_el3, hcr_el2, hstr_el2, icc_bpr0_el1, icc_ctlr_el3,
-    icc_igrpen0_el1, icc_igrpen1_el3, icc_pmr_el1, icc_sgi0r_el1, icc_sre_el1, icc_sre_el2,
-    icc_sre_el3, ich_hcr_el2, mdcr_el2, mdcr_el3, midr_el1, mpidr_el1, pmcr_el0, scr_el3,
-    sctlr_el1, sctlr_el2, spsr_el1, spsr_el2, spsr_el3, vbar_el1, vbar_el2, vmpidr_el2, vpidr_el2,
-    vttbr_el2,
+    icc_eoir0_el1, icc_iar0_el1, icc_igrpen0_el1, icc_igrpen1_el3, icc_pmr_el1, icc_sgi0r_el1,
+    icc_sre_el1, icc_sre_el2, icc_sre_el3, ich_hcr_el2, mdcr_el2, mdcr_el3, midr_el1, mpidr_el1,
+    pmcr_el0, scr_el3, sctlr_el1, sctlr_el2, spsr_el1, spsr_el2, spsr_el3, vbar_el1, vbar_el2,
+    vmpidr_el2, vpidr_el2, vttbr_el2,
 };
 
 /// SCR_EL3 bits 5:4 are one (DDI 0487, D19.2.117).
@@ -108,6 +108,14 @@ pub fn send_group_0(interrupt: u32, cores: u16) {
     crate::barrier::dsb_sy();
     icc_sgi0r_el1::write(crate::gic::sgi(interrupt, cores));
     isb();
+}
+
+/// Takes and ends the pending Group 0 interrupt, if there is one.
+pub fn take_group_0() {
+    let interrupt = icc_iar0_el1::read();
+    if interrupt < u64::from(crate::gic::LIMIT) {
+        icc_eoir0_el1::write(interrupt);
+    }
 }
 
 /// Leaves EL3 for good, for the world this core was prepared for: all registers zero but x0.

@@ -3,7 +3,7 @@
 use crate::interrupts;
 use crate::plan::{
     CORES, FIRST_NORMAL_CORE, MEMORY_BOOT_INFO_BASE, MEMORY_HYPERVISOR_BASE, MEMORY_KERNEL_BASE,
-    PSCI, SECURE_CORE,
+    PSCI, RECLAIM_SGI, SECURE_CORE,
 };
 use arch::el3;
 use board::console::Line;
@@ -22,8 +22,6 @@ extern "C" fn monitor_main(core: usize, boot_info: u64) -> ! {
     }
     if interrupts::divide_private(core) {
         PSCI.check_in(core);
-        arch::barrier::dsb_sy();
-        arch::barrier::sev();
     }
     park(core)
 }
@@ -60,8 +58,7 @@ fn start_machine(boot_info: u64) -> ! {
     if PSCI.start(SECURE_CORE, kernel) != psci::code::SUCCESS {
         refuse("the secure core cannot start")
     }
-    arch::barrier::dsb_sy();
-    arch::barrier::sev();
+    wake(FIRST_NORMAL_CORE);
     park(SECURE_CORE)
 }
 
@@ -102,13 +99,20 @@ fn bring_up_cores() -> usize {
     (0..CORES).filter(|core| all(*core)).count()
 }
 
+/// Wakes a parked core, so that it looks whether it is started.
+pub fn wake(core: usize) {
+    // Not an event: an emulated `wfe` does not sleep, and a parked core would take a host core.
+    el3::send_group_0(RECLAIM_SGI, 1 << core);
+}
+
 /// Waits until this core is started, then enters its world as out of reset.
 pub fn park(core: usize) -> ! {
     let start = loop {
         if let Some(start) = PSCI.take_start(core) {
             break start;
         }
-        arch::barrier::wfe();
+        arch::barrier::wfi();
+        el3::take_group_0();
     };
     let state = if PSCI.world(core) == Some(World::Secure) {
         el3::prepare_secure_world();

@@ -44,9 +44,8 @@ fn call(frame: &mut Frame) {
     };
     frame.registers[0] = match PSCI.call(&call) {
         Answer::Return(value) => value,
-        Answer::Started => {
-            arch::barrier::dsb_sy();
-            arch::barrier::sev();
+        Answer::Started(core) => {
+            crate::boot::wake(core);
             code::SUCCESS
         }
         Answer::CoreOff => crate::boot::park(core),
