@@ -96,6 +96,11 @@ pub fn plan(description: &Description) -> String {
         );
     }
     text.push_str("];\n");
+    let firmware = description.component.len() + description.task.len();
+    let _ = writeln!(
+        text,
+        "/// How many of them are firmware; the others are the partitions' images.\npub const FIRMWARE_COMPONENTS: usize = {firmware};"
+    );
     text
 }
 
@@ -118,14 +123,15 @@ SECTIONS {{
     .text : {{ KEEP(*(.text.entry)) . = ALIGN(2048); KEEP(*(.vectors)) *(.text .text.*) }}
     . = ALIGN(4096);
     __text_end = .;
-    .rodata : {{ *(.rodata .rodata.*) }}
-    .data : {{ *(.data .data.*) }}
-    __image_end = .;
-    ASSERT(SIZEOF(.data) == 0, \"bootrom: constants only, there is nobody to copy data\")
+    .rodata : {{ *(.rodata .rodata.*) *(.data.rel.ro .data.rel.ro.*) }}
+    . = ALIGN(16);
+    __data_load = .;
     . = {ram:#x};
-    .bss (NOLOAD) : {{ *(.bss .bss.*) *(COMMON) }}
-    ASSERT(SIZEOF(.bss) == 0, \"bootrom: no variables outside the stack\")
-    __ram_start = {ram:#x};
+    .data : AT(__data_load) {{ __data_start = .; *(.data .data.*) . = ALIGN(16); __data_end = .; }}
+    __image_end = __data_load + SIZEOF(.data);
+    .bss (NOLOAD) : ALIGN(16) {{ __bss_start = .; *(.bss .bss.*) *(COMMON) . = ALIGN(16); __bss_end = .; }}
+    .tables (NOLOAD) : ALIGN(4096) {{ __tables = .; . += 0x2000; }}
+    ASSERT(__bss_end <= __mailbox, \"bootrom: variables do not fit rom-ram\")
     __mailbox = {mailbox:#x};
     __stack_top = {stack_top:#x};
     ASSERT(__image_end <= {end:#x}, \"bootrom: does not fit its flash region\")
