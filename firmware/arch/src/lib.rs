@@ -8,6 +8,7 @@
 pub mod barrier;
 pub mod call;
 pub mod counter;
+pub mod el0;
 pub mod el1;
 pub mod el2;
 pub mod el3;
