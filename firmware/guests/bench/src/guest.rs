@@ -42,6 +42,7 @@ extern "C" fn bench_main(level: u64) -> ! {
     let empty = measure_empty(ROUNDS);
     if level == 2 {
         report("monitor-smc", measure_smc(ROUNDS), empty);
+        crate::checks::run();
         end(arch::call::smc)
     }
     report("hvc", measure_hvc(ROUNDS), empty);

@@ -39,7 +39,11 @@ bench_vectors:
     b unexpected
     .endr
     .balign 128                         // own level, synchronous
-    mov x0, #4
+    mrs x16, tpidr_el0                  // a probe is under way: go on where it says
+    cbz x16, 1f
+    msr elr_el2, x16
+    eret
+1:  mov x0, #4
     b unexpected
     .balign 128                         // own level, IRQ: the timer; registers: see measure_timer
     br x10
@@ -133,6 +137,34 @@ measure_timer:
     mov x0, x3
     mov x1, x4
     ret
+
+    // Probes, at EL2 only: do one thing; the answer is 1 where it was refused by an exception, else 0.
+    .macro probe name, probed:vararg
+    .global \name
+\name:
+    adr x16, 1f
+    msr tpidr_el0, x16
+    \probed
+    dsb sy
+    msr tpidr_el0, xzr
+    mov x0, #0
+    ret
+1:  msr tpidr_el0, xzr
+    mov x0, #1
+    ret
+    .endm
+
+    probe probe_read, ldr w1, [x0]
+    probe probe_write, str wzr, [x0]
+    probe probe_group_0, mrs x1, icc_iar0_el1
+
+    // Where a started core comes in: CPU_OFF.
+    .global second_core
+second_core:
+    mov w0, #2
+    movk w0, #0x8400, lsl #16
+    smc #0
+    b .
 
     .section .bss.stack, "aw", %nobits
     .balign 16
