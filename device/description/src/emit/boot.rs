@@ -31,7 +31,7 @@ pub fn class_id(description: &Description) -> [u8; 16] {
 
 /// Every component, in the order they are loaded, and the memory it may be loaded to.
 ///
-/// Tasks share `task-images`. Of a partition, kernel, device tree and initramfs each get its
+/// Tasks get equal parts of `task-images`. Of a partition, kernel, device tree and initramfs each get its
 /// RAM from their offset to the next one's.
 ///
 /// # Panics
@@ -52,8 +52,14 @@ pub fn component_regions(description: &Description) -> Vec<ComponentRegion> {
     for component in &description.component {
         regions.push(region(component.name().to_owned(), &component.region));
     }
+    let slots = super::kernel::task_slots(description);
     for task in &description.task {
-        regions.push(region(format!("task-{}", task.name()), "task-images"));
+        // Its own slot of `task-images`: the kernel looks for it nowhere else.
+        let name = format!("task-{}", task.name());
+        if let Some(slot) = slots.iter().find(|slot| slot.name == task.name()) {
+            let (base, size) = (slot.base, slot.size);
+            regions.push(ComponentRegion { name, base, size });
+        }
     }
     for partition in &description.partition {
         let offsets = [
