@@ -1,7 +1,7 @@
 //! COSE_Sign1 with a detached payload, and the bytes a COSE signature covers.
 
+use crate::cbor::Decoder;
 use crate::{Error, cbor};
-use minicbor::Decoder;
 
 /// ECDSA with P-256 and SHA-256 (RFC 9053 section 2.1).
 pub const ES256: i64 = -7;
@@ -36,12 +36,12 @@ pub struct Signature<'a> {
 /// Where `bytes` are anything else.
 pub fn sign1(bytes: &[u8]) -> Result<Signature<'_>, Error> {
     let mut decoder = cbor::open(bytes)?;
-    cbor::tag(&mut decoder, TAG_SIGN1)?;
-    cbor::array_of(&mut decoder, 4)?;
+    decoder.tag(TAG_SIGN1)?;
+    decoder.array_of(4)?;
     let (protected, algorithm, key) = headers(&mut decoder)?;
     decoder.null()?;
     let signature = decoder.bytes()?;
-    cbor::close(&decoder)?;
+    decoder.close()?;
     Ok(Signature {
         protected,
         algorithm,
@@ -52,7 +52,7 @@ pub fn sign1(bytes: &[u8]) -> Result<Signature<'_>, Error> {
 
 /// Reads one COSE_Signature of a COSE_Sign.
 pub(crate) fn signature<'a>(decoder: &mut Decoder<'a>) -> Result<Signature<'a>, Error> {
-    cbor::array_of(decoder, 3)?;
+    decoder.array_of(3)?;
     let (protected, algorithm, key) = headers(decoder)?;
     Ok(Signature {
         protected,
@@ -72,15 +72,15 @@ fn headers<'a>(decoder: &mut Decoder<'a>) -> Result<(&'a [u8], i64, &'a [u8]), E
     let mut inner = cbor::open(protected)?;
     let (mut algorithm, mut key) = (None, &[][..]);
     let mut keys = cbor::Keys::default();
-    for _ in 0..cbor::map(&mut inner)? {
+    for _ in 0..inner.map()? {
         match keys.next(&mut inner)? {
-            1 => algorithm = Some(inner.i64()?),
+            1 => algorithm = Some(inner.integer()?),
             4 => key = inner.bytes()?,
             _ => return Err(Error::Unsupported),
         }
     }
-    cbor::close(&inner)?;
-    if cbor::map(decoder)? != 0 {
+    inner.close()?;
+    if decoder.map()? != 0 {
         return Err(Error::Unsupported);
     }
     Ok((protected, algorithm.ok_or(Error::Missing)?, key))

@@ -6,9 +6,9 @@
 //! signing root key one ES256 and one ML-DSA-65 signature, its number as `kid` (one byte).
 //! `index` tells keys of one role apart, so that one can be revoked and the next take over.
 
+use crate::cbor::Decoder;
 use crate::cose::{self, Signature};
 use crate::{Error, ML_DSA_65_KEY_BYTES, P256_KEY_BYTES, cbor};
-use minicbor::Decoder;
 
 /// Version of both structures.
 pub const VERSION: u32 = 1;
@@ -30,8 +30,8 @@ pub struct KeyPair<'a> {
 
 fn key_pair<'a>(decoder: &mut Decoder<'a>) -> Result<KeyPair<'a>, Error> {
     Ok(KeyPair {
-        p256: cbor::fixed(decoder)?,
-        ml_dsa_65: cbor::fixed(decoder)?,
+        p256: decoder.fixed()?,
+        ml_dsa_65: decoder.fixed()?,
     })
 }
 
@@ -100,18 +100,18 @@ impl<'a> RootKeys<'a> {
     /// Where `bytes` are none, or the threshold can never be met.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, Error> {
         let mut decoder = cbor::open(bytes)?;
-        cbor::array_of(&mut decoder, 3)?;
-        if decoder.u32()? != VERSION {
+        decoder.array_of(3)?;
+        if decoder.unsigned()? != u64::from(VERSION) {
             return Err(Error::Version);
         }
-        let threshold = decoder.u8()? as usize;
-        let count = cbor::array(&mut decoder)? as usize;
+        let threshold = decoder.small()? as usize;
+        let count = decoder.array()? as usize;
         let mut keys = [None; MAX_ROOT_KEYS];
         for place in keys.get_mut(..count).ok_or(Error::TooMany)? {
-            cbor::array_of(&mut decoder, 2)?;
+            decoder.array_of(2)?;
             *place = Some(key_pair(&mut decoder)?);
         }
-        cbor::close(&decoder)?;
+        decoder.close()?;
         if threshold == 0 || threshold > count {
             return Err(Error::Malformed);
         }
@@ -158,19 +158,19 @@ impl<'a> KeyCertificate<'a> {
     /// Where `bytes` are none.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, Error> {
         let mut decoder = cbor::open(bytes)?;
-        cbor::tag(&mut decoder, cose::TAG_SIGN)?;
-        cbor::array_of(&mut decoder, 4)?;
+        decoder.tag(cose::TAG_SIGN)?;
+        decoder.array_of(4)?;
         let protected = decoder.bytes()?;
-        if !protected.is_empty() || cbor::map(&mut decoder)? != 0 {
+        if !protected.is_empty() || decoder.map()? != 0 {
             return Err(Error::Unsupported);
         }
         let payload = decoder.bytes()?;
-        let count = cbor::array(&mut decoder)? as usize;
+        let count = decoder.array()? as usize;
         let mut signatures = [None; MAX_SIGNATURES];
         for place in signatures.get_mut(..count).ok_or(Error::TooMany)? {
             *place = Some(cose::signature(&mut decoder)?);
         }
-        cbor::close(&decoder)?;
+        decoder.close()?;
         let (sequence, keys) = Self::parse_payload(payload)?;
         Ok(Self {
             protected,
@@ -185,22 +185,22 @@ impl<'a> KeyCertificate<'a> {
         payload: &'a [u8],
     ) -> Result<(u64, [Option<CertifiedKey<'a>>; MAX_KEYS]), Error> {
         let mut decoder = cbor::open(payload)?;
-        cbor::array_of(&mut decoder, 3)?;
-        if decoder.u32()? != VERSION {
+        decoder.array_of(3)?;
+        if decoder.unsigned()? != u64::from(VERSION) {
             return Err(Error::Version);
         }
-        let sequence = decoder.u64()?;
-        let count = cbor::array(&mut decoder)? as usize;
+        let sequence = decoder.unsigned()?;
+        let count = decoder.array()? as usize;
         let mut keys = [None; MAX_KEYS];
         for place in keys.get_mut(..count).ok_or(Error::TooMany)? {
-            cbor::array_of(&mut decoder, 4)?;
+            decoder.array_of(4)?;
             *place = Some(CertifiedKey {
-                role: decoder.u32()?,
-                index: decoder.u32()?,
+                role: u32::from(decoder.small()?),
+                index: u32::from(decoder.small()?),
                 keys: key_pair(&mut decoder)?,
             });
         }
-        cbor::close(&decoder)?;
+        decoder.close()?;
         Ok((sequence, keys))
     }
 

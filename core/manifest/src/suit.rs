@@ -6,10 +6,10 @@
 //!
 //! Parameters of ours (negative numbers are left to applications): [`PARAMETER_LOAD_ADDRESS`] and the ones beside it.
 
+use crate::cbor::Decoder;
+use crate::cbor::Major;
 use crate::cose::{self, Signature};
 use crate::{DIGEST_BYTES, Error, MAX_COMPONENTS, cbor};
-use minicbor::Decoder;
-use minicbor::data::Type;
 
 /// SUIT_Envelope_Tagged.
 pub const TAG_ENVELOPE: u64 = 107;
@@ -54,30 +54,31 @@ impl<'a> Envelope<'a> {
     /// Where `bytes` are none.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, Error> {
         let mut decoder = cbor::open(bytes)?;
-        cbor::tag(&mut decoder, TAG_ENVELOPE)?;
+        decoder.tag(TAG_ENVELOPE)?;
         let (mut authentication, mut manifest) = (None, None);
         let mut keys = cbor::Keys::default();
-        for _ in 0..cbor::map(&mut decoder)? {
-            if decoder.datatype()? == Type::String {
+        for _ in 0..decoder.map()? {
+            if decoder.next_major()? == Major::Text {
                 // An integrated payload: ours lie in the slot.
-                decoder.str()?;
+                decoder.text()?;
                 decoder.skip()?;
                 continue;
             }
             match keys.next(&mut decoder)? {
                 2 => authentication = Some(decoder.bytes()?),
                 3 => {
-                    let from = decoder.position();
+                    let from = decoder.rest();
                     let inner = decoder.bytes()?;
-                    let covered = bytes.get(from..decoder.position());
-                    manifest = Some((inner, covered.ok_or(Error::Malformed)?));
+                    let length = from.len().saturating_sub(decoder.rest().len());
+                    let covered = from.get(..length).ok_or(Error::Malformed)?;
+                    manifest = Some((inner, covered));
                 }
                 // Severed members.
                 16 | 20 | 23 => decoder.skip()?,
                 _ => return Err(Error::Unsupported),
             }
         }
-        cbor::close(&decoder)?;
+        decoder.close()?;
         let (digest_payload, digest, signatures) =
             Self::authentication(authentication.ok_or(Error::Missing)?)?;
         let (manifest, covered) = manifest.ok_or(Error::Missing)?;
@@ -105,9 +106,7 @@ impl<'a> Envelope<'a> {
         Error,
     > {
         let mut decoder = cbor::open(bytes)?;
-        let count = cbor::array(&mut decoder)?
-            .checked_sub(1)
-            .ok_or(Error::Missing)?;
+        let count = decoder.array()?.checked_sub(1).ok_or(Error::Missing)?;
         let digest_payload = decoder.bytes()?;
         let digest = parse_digest(digest_payload)?;
         let mut signatures = [None; MAX_SIGNATURES];
@@ -115,7 +114,7 @@ impl<'a> Envelope<'a> {
         for place in places.ok_or(Error::TooMany)? {
             *place = Some(cose::sign1(decoder.bytes()?)?);
         }
-        cbor::close(&decoder)?;
+        decoder.close()?;
         Ok((digest_payload, digest, signatures))
     }
 
@@ -127,12 +126,12 @@ impl<'a> Envelope<'a> {
 
 fn parse_digest(bytes: &[u8]) -> Result<&[u8; DIGEST_BYTES], Error> {
     let mut decoder = cbor::open(bytes)?;
-    cbor::array_of(&mut decoder, 2)?;
-    if decoder.i64()? != SHA_256 {
+    decoder.array_of(2)?;
+    if decoder.integer()? != SHA_256 {
         return Err(Error::Unsupported);
     }
-    let digest = cbor::fixed(&mut decoder)?;
-    cbor::close(&decoder)?;
+    let digest = decoder.fixed()?;
+    decoder.close()?;
     Ok(digest)
 }
 
@@ -204,26 +203,26 @@ impl<'a> Manifest<'a> {
         };
         let (mut version, mut sequence) = (false, false);
         let mut keys = cbor::Keys::default();
-        for _ in 0..cbor::map(&mut decoder)? {
+        for _ in 0..decoder.map()? {
             match keys.next(&mut decoder)? {
-                1 if decoder.u64()? == MANIFEST_VERSION => version = true,
+                1 if decoder.unsigned()? == MANIFEST_VERSION => version = true,
                 1 => return Err(Error::Version),
                 2 => {
-                    manifest.sequence = decoder.u64()?;
+                    manifest.sequence = decoder.unsigned()?;
                     sequence = true;
                 }
                 3 => manifest.common(decoder.bytes()?)?,
                 4 => {
-                    decoder.str()?;
+                    decoder.text()?;
                 }
                 7..=9 => manifest.sequence(decoder.bytes()?)?,
                 16 | 20 => decoder.skip()?,
-                23 if decoder.datatype()? == Type::Bytes => manifest.text(decoder.bytes()?)?,
+                23 if decoder.next_major()? == Major::Bytes => manifest.text(decoder.bytes()?)?,
                 23 => decoder.skip()?,
                 _ => return Err(Error::Unsupported),
             }
         }
-        cbor::close(&decoder)?;
+        decoder.close()?;
         if !version || !sequence || manifest.count == 0 {
             return Err(Error::Missing);
         }
@@ -239,18 +238,18 @@ impl<'a> Manifest<'a> {
     fn common(&mut self, bytes: &'a [u8]) -> Result<(), Error> {
         let mut decoder = cbor::open(bytes)?;
         let mut keys = cbor::Keys::default();
-        for _ in 0..cbor::map(&mut decoder)? {
+        for _ in 0..decoder.map()? {
             match keys.next(&mut decoder)? {
                 2 => self.identifiers(&mut decoder)?,
                 4 => self.sequence(decoder.bytes()?)?,
                 _ => return Err(Error::Unsupported),
             }
         }
-        cbor::close(&decoder)
+        decoder.close()
     }
 
     fn identifiers(&mut self, decoder: &mut Decoder<'a>) -> Result<(), Error> {
-        self.count = cbor::array(decoder)? as usize;
+        self.count = decoder.array()? as usize;
         let places = self.components.get_mut(..self.count);
         for place in places.ok_or(Error::TooMany)? {
             place.id = identifier(decoder)?;
@@ -267,7 +266,7 @@ impl<'a> Manifest<'a> {
     /// Runs through a command sequence.
     fn sequence(&mut self, bytes: &'a [u8]) -> Result<(), Error> {
         let mut decoder = cbor::open(bytes)?;
-        let length = cbor::array(&mut decoder)?;
+        let length = decoder.array()?;
         if length % 2 != 0 {
             return Err(Error::Malformed);
         }
@@ -276,12 +275,12 @@ impl<'a> Manifest<'a> {
         }
         let mut selected = Selection::One(0);
         for _ in 0..length / 2 {
-            match decoder.i64()? {
+            match decoder.integer()? {
                 12 => selected = self.selection(&mut decoder)?,
                 20 => self.parameters(&selected, &mut decoder)?,
                 command @ (1 | 2 | 3 | 23) => {
                     // The reporting policy: there is no one to report to.
-                    decoder.u64()?;
+                    decoder.unsigned()?;
                     self.each(&selected, |component| match command {
                         1 => component.checks_vendor = true,
                         2 => component.checks_class = true,
@@ -292,18 +291,15 @@ impl<'a> Manifest<'a> {
                 _ => return Err(Error::Unsupported),
             }
         }
-        cbor::close(&decoder)
+        decoder.close()
     }
 
     fn selection(&self, decoder: &mut Decoder<'a>) -> Result<Selection, Error> {
-        if decoder.datatype()? == Type::Bool {
-            return if decoder.bool()? {
-                Ok(Selection::All)
-            } else {
-                Err(Error::Malformed)
-            };
+        if decoder.next_major()? == Major::Simple {
+            decoder.is_true()?;
+            return Ok(Selection::All);
         }
-        let index = decoder.u8()? as usize;
+        let index = decoder.small()? as usize;
         if index < self.count {
             Ok(Selection::One(index))
         } else {
@@ -328,14 +324,14 @@ impl<'a> Manifest<'a> {
     /// `directive-override-parameters`.
     fn parameters(&mut self, selected: &Selection, decoder: &mut Decoder<'a>) -> Result<(), Error> {
         let mut keys = cbor::Keys::default();
-        for _ in 0..cbor::map(decoder)? {
+        for _ in 0..decoder.map()? {
             match keys.next(decoder)? {
                 1 => {
-                    let vendor = Some(cbor::fixed(decoder)?);
+                    let vendor = Some(decoder.fixed()?);
                     self.each(selected, |c| c.vendor = vendor)?;
                 }
                 2 => {
-                    let class = Some(cbor::fixed(decoder)?);
+                    let class = Some(decoder.fixed()?);
                     self.each(selected, |c| c.class = class)?;
                 }
                 3 => {
@@ -343,7 +339,7 @@ impl<'a> Manifest<'a> {
                     self.each(selected, |c| c.digest = digest)?;
                 }
                 14 => {
-                    let size = Some(decoder.u64()?);
+                    let size = Some(decoder.unsigned()?);
                     self.each(selected, |c| c.size = size)?;
                 }
                 PARAMETER_ENCRYPTION_INFO => {
@@ -352,18 +348,18 @@ impl<'a> Manifest<'a> {
                 }
                 // Where to fetch it from: nothing for a boot.
                 21 => {
-                    decoder.str()?;
+                    decoder.text()?;
                 }
                 PARAMETER_LOAD_ADDRESS => {
-                    let address = Some(decoder.u64()?);
+                    let address = Some(decoder.unsigned()?);
                     self.each(selected, |c| c.load_address = address)?;
                 }
                 PARAMETER_ENTRY => {
-                    let entry = Some(decoder.u64()?);
+                    let entry = Some(decoder.unsigned()?);
                     self.each(selected, |c| c.entry = entry)?;
                 }
                 PARAMETER_COMPRESSION => {
-                    let compression = match decoder.u8()? {
+                    let compression = match decoder.small()? {
                         0 => Compression::None,
                         1 => Compression::Lz4,
                         _ => return Err(Error::Unsupported),
@@ -371,7 +367,7 @@ impl<'a> Manifest<'a> {
                     self.each(selected, |c| c.compression = compression)?;
                 }
                 PARAMETER_MEMORY_BYTES => {
-                    let bytes = Some(decoder.u64()?);
+                    let bytes = Some(decoder.unsigned()?);
                     self.each(selected, |c| c.memory_bytes = bytes)?;
                 }
                 _ => return Err(Error::Unsupported),
@@ -383,21 +379,21 @@ impl<'a> Manifest<'a> {
     /// Picks the components' versions out of the text: `{ language: { [id]: { 6: version } } }`.
     fn text(&mut self, bytes: &'a [u8]) -> Result<(), Error> {
         let mut decoder = cbor::open(bytes)?;
-        for _ in 0..cbor::map(&mut decoder)? {
-            decoder.str()?;
-            for _ in 0..cbor::map(&mut decoder)? {
-                if decoder.datatype()? != Type::Array {
+        for _ in 0..decoder.map()? {
+            decoder.text()?;
+            for _ in 0..decoder.map()? {
+                if decoder.next_major()? != Major::Array {
                     decoder.skip()?;
                     decoder.skip()?;
                     continue;
                 }
                 let id = identifier(&mut decoder)?;
-                for _ in 0..cbor::map(&mut decoder)? {
-                    if decoder.i64()? != 6 {
+                for _ in 0..decoder.map()? {
+                    if decoder.integer()? != 6 {
                         decoder.skip()?;
                         continue;
                     }
-                    let version = decoder.str()?;
+                    let version = decoder.text()?;
                     let known = self.components.iter_mut().take(self.count);
                     for component in known.filter(|component| component.id == id) {
                         component.version = version;
@@ -405,7 +401,7 @@ impl<'a> Manifest<'a> {
                 }
             }
         }
-        cbor::close(&decoder)
+        decoder.close()
     }
 }
 
@@ -417,7 +413,7 @@ enum Selection {
 
 /// The first part of a SUIT_Component_Identifier; the others are stepped over.
 fn identifier<'a>(decoder: &mut Decoder<'a>) -> Result<&'a [u8], Error> {
-    let parts = cbor::array(decoder)?;
+    let parts = decoder.array()?;
     if parts == 0 {
         return Err(Error::Missing);
     }

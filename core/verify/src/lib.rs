@@ -59,10 +59,11 @@ impl Outcomes {
     };
 
     /// Looks for both algorithms among `signatures` and checks them against `key`.
+    #[inline(never)]
     fn check<'a, 'b: 'a>(
         key: &KeyPair,
         context: Context,
-        signatures: impl Iterator<Item = &'a Signature<'b>>,
+        signatures: &mut dyn Iterator<Item = &'a Signature<'b>>,
         payload: &[u8],
     ) -> Self {
         let mut outcomes = Self::NONE;
@@ -194,7 +195,7 @@ pub fn certificate_signatures(
     Outcomes::check(
         key,
         context,
-        signed_by(certificate, number),
+        &mut signed_by(certificate, number),
         certificate.payload,
     )
 }
@@ -255,7 +256,7 @@ pub fn manifest_signatures(envelope: &Envelope, key: &TrustedKey) -> Outcomes {
     Outcomes::check(
         &key.0.keys,
         Context::Signature1,
-        envelope.signatures(),
+        &mut envelope.signatures(),
         envelope.digest_payload,
     )
 }
