@@ -305,9 +305,16 @@ impl<const N: usize> Kernel<N> {
         }
     }
 
-    /// Counts a restart; the binary has made the memory anew and calls [`Kernel::start`].
-    pub fn count_restart(&mut self, index: usize) {
-        self.tasks[index].restarts = self.tasks[index].restarts.saturating_add(1);
+    /// Before a task's memory is made anew: it no longer runs, who waits for it is told, and the restart
+    /// is counted. [`Kernel::start`] follows; where the image is broken it stays faulted.
+    pub fn prepare_restart(&mut self, index: usize) {
+        self.release_peers(index);
+        let task = &mut self.tasks[index];
+        task.state = State::Faulted;
+        task.restarts = task.restarts.saturating_add(1);
+        if self.current == index {
+            self.current = NOBODY;
+        }
     }
 }
 

@@ -370,9 +370,8 @@ fn any_calls_keep_the_kernels_invariants() {
             (x[0], x[1], x[2], x[3]) = (DATA, random() % 300, random() % 4, random() % 2);
         }
         if let Action::Restart(task) = kernel.system_call(&mut ram) {
-            kernel.release_peers(task);
+            kernel.prepare_restart(task);
             kernel.start(task, space(task), IMAGE_ADDRESS + 64, 0);
-            kernel.count_restart(task);
         }
         let chosen = kernel.choose(now);
         let first = kernel

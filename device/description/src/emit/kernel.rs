@@ -7,12 +7,12 @@ use std::fmt::Write as _;
 /// Where a task's image and RAM lie.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TaskSlot {
-    /// Name of the component: `task-<name>`.
-    pub component: String,
+    /// Name of the task.
+    pub name: String,
     /// Physical address of the image.
-    pub image_base: u64,
+    pub base: u64,
     /// Room for the image in bytes.
-    pub image_bytes: u64,
+    pub size: u64,
     /// Physical address of its RAM.
     pub ram_base: u64,
     /// RAM in bytes, stack included.
@@ -38,9 +38,9 @@ pub fn task_slots(description: &Description) -> Vec<TaskSlot> {
     for (index, task) in by_priority(description).into_iter().enumerate() {
         let ram_bytes = u64::from(task.ram_kib) << 10;
         slots.push(TaskSlot {
-            component: format!("task-{}", task.name()),
-            image_base: images.base + index as u64 * IMAGE_SLOT_BYTES,
-            image_bytes: IMAGE_SLOT_BYTES,
+            name: task.name().to_owned(),
+            base: images.base + index as u64 * IMAGE_SLOT_BYTES,
+            size: IMAGE_SLOT_BYTES,
             ram_base,
             ram_bytes,
         });
@@ -111,8 +111,8 @@ pub fn task_table(description: &Description) -> String {
             task.stack_kib << 10,
             slot.ram_bytes,
             slot.ram_base,
-            slot.image_base,
-            slot.image_bytes,
+            slot.base,
+            slot.size,
             bits(&task.sends),
             bits(&task.posts),
             interrupt.unwrap_or(0),
@@ -246,11 +246,11 @@ mod tests {
         let images = description.memory("task-images").expect("there");
         let ram = description.memory("task-ram").expect("there");
         for (index, slot) in slots.iter().enumerate() {
-            assert!(slot.image_base + slot.image_bytes <= images.end());
+            assert!(slot.base + slot.size <= images.end());
             assert!(slot.ram_base + slot.ram_bytes <= ram.end());
             for other in &slots[..index] {
                 assert!(other.ram_base + other.ram_bytes <= slot.ram_base);
-                assert!(other.image_base + other.image_bytes <= slot.image_base);
+                assert!(other.base + other.size <= slot.base);
             }
         }
     }
