@@ -7,6 +7,13 @@ pub const MAX_MESSAGE_BYTES: u64 = 256;
 /// x0 of `receive` where a notification came instead of a message.
 pub const FROM_KERNEL: u64 = 0xffff;
 
+/// Notification bit of the task's peripheral; its interrupt is masked until unmasked.
+pub const INTERRUPT_BIT: u32 = 1 << 1;
+/// Notification bit of the task's doorbell; masked until the task receives again.
+pub const DOORBELL_BIT: u32 = 1 << 2;
+/// Notification bit of the supervisor: a task has faulted. Nobody can post it.
+pub const FAULT_BIT: u32 = 1 << 31;
+
 /// x0: done.
 pub const STATUS_OK: u64 = 0;
 /// x0: the task is restarting or held, or was restarted before it answered.

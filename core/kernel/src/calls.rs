@@ -1,7 +1,7 @@
 //! The system calls: what each checks, and what it does to whom.
 
 use crate::abi::{
-    Call, FROM_KERNEL, MAX_LEASES, MAX_MESSAGE_BYTES, Query, STATUS_DEAD, STATUS_DENIED,
+    Call, FAULT_BIT, FROM_KERNEL, MAX_LEASES, MAX_MESSAGE_BYTES, Query, STATUS_DEAD, STATUS_DENIED,
     STATUS_MALFORMED, STATUS_OK,
 };
 use crate::kernel::{Action, Fault, Kernel, Memory, State};
@@ -37,7 +37,7 @@ impl<const N: usize> Kernel<N> {
             Call::Post => {
                 let allowed = a < N as u64 && self.tasks[index].plan.posts & (1 << a) != 0;
                 if allowed {
-                    self.notify(a as usize, b as u32 & !(1 << 31));
+                    self.notify(a as usize, b as u32 & !FAULT_BIT);
                 }
                 self.answer(index, if allowed { STATUS_OK } else { STATUS_DENIED })
             }

@@ -1,5 +1,6 @@
 //! Tasks, their states, who runs next, and what time does to them.
 
+use crate::abi::FAULT_BIT;
 use crate::plan::{Space, TaskPlan};
 
 /// No task: the index of the current task while the core idles.
@@ -120,6 +121,11 @@ impl Task {
     pub fn state(&self) -> State {
         self.state
     }
+    /// Its last fault.
+    #[must_use]
+    pub fn fault(&self) -> Fault {
+        self.fault
+    }
     /// Whether it could run now: ready, and time left in its period.
     fn runnable(&self) -> bool {
         matches!(self.state, State::Ready) && self.left_ticks > 0
@@ -190,12 +196,13 @@ impl<const N: usize> Kernel<N> {
     }
 
     /// Makes a task ready to run from its first instruction; its memory is as its image says.
-    pub fn start(&mut self, index: usize, space: Space, entry: u64, status: u64) {
+    /// Who waits for it is told that it is dead. Its budget stays: restarts give no time.
+    pub fn start(&mut self, index: usize, space: Space, entry: u64) {
+        self.release_peers(index);
         let task = &mut self.tasks[index];
         task.registers = Registers::ZERO;
         task.registers.pc = entry;
         task.registers.sp = space.stack.address + space.stack.bytes;
-        task.registers.status = status;
         task.space = space;
         task.state = State::Ready;
         task.notifications = 0;
@@ -292,7 +299,7 @@ impl<const N: usize> Kernel<N> {
         if index == 0 {
             return Action::Restart(0);
         }
-        self.notify(0, 1 << 31);
+        self.notify(0, FAULT_BIT);
         Action::Resume
     }
 

@@ -11,6 +11,7 @@ mod calls;
 pub mod image;
 mod kernel;
 pub mod plan;
+pub mod policy;
 #[cfg(test)]
 mod tests;
 

@@ -78,7 +78,7 @@ const DATA: u64 = IMAGE_ADDRESS + 0x1000;
 fn system() -> (Kernel<3>, Ram) {
     let mut kernel = Kernel::new(&PLANS, 1_000_000, 0);
     for index in 0..3 {
-        kernel.start(index, space(index), IMAGE_ADDRESS + 64, 0);
+        kernel.start(index, space(index), IMAGE_ADDRESS + 64);
     }
     (kernel, Ram(vec![0; 0x50000]))
 }
@@ -340,8 +340,7 @@ fn any_calls_keep_the_kernels_invariants() {
                 if random() % 3 == 0
                     || matches!(kernel.tasks[task].state(), State::Faulted | State::Held)
                 {
-                    kernel.start(task, space(task), IMAGE_ADDRESS + 64, 0);
-                    kernel.release_peers(task);
+                    kernel.start(task, space(task), IMAGE_ADDRESS + 64);
                 }
             }
             continue;
@@ -371,7 +370,7 @@ fn any_calls_keep_the_kernels_invariants() {
         }
         if let Action::Restart(task) = kernel.system_call(&mut ram) {
             kernel.prepare_restart(task);
-            kernel.start(task, space(task), IMAGE_ADDRESS + 64, 0);
+            kernel.start(task, space(task), IMAGE_ADDRESS + 64);
         }
         let chosen = kernel.choose(now);
         let first = kernel

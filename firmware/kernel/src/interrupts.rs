@@ -1,83 +1,56 @@
-//! The interrupts of the secure core: the timer, the tasks' devices, the doorbells.
+//! Interrupts as notifications: the timer, the doorbell, the tasks' devices.
 
-use crate::plan::{TASKS, TIMER_INTERRUPT};
-use arch::gic::{NONE_PENDING, SharedInterrupt};
-use arch::registers::{core_number, icc_eoir1_el1, icc_iar1_el1};
+use crate::plan::{SECURE_CORE, TASKS};
+use arch::gic::{FIRST_SHARED, SharedInterrupt};
 
-/// Notification bit of a task's peripheral; `task_messages::notification::INTERRUPT`.
-const INTERRUPT_BIT: u32 = 1 << 1;
-/// Notification bit of a doorbell; `task_messages::notification::DOORBELL`.
-const DOORBELL_BIT: u32 = 1 << 2;
+/// Private interrupt of the secure timer (CNTPS).
+pub const TIMER: u32 = 29;
 
-/// What an interrupt means.
-pub enum Cause {
-    /// The timer.
-    Timer,
-    /// Notification bits for a task.
-    Notify(usize, u32),
-    /// Nobody's.
-    Unknown,
-}
-
-/// Enables the timer and every task's interrupt and doorbell.
+/// Opens this core for the timer and the doorbells; devices stay masked until their tasks ask.
 pub fn enable() {
     let doorbells = TASKS
         .iter()
-        .filter(|task| task.doorbell != 0)
-        .fold(0, |mask, task| mask | 1 << task.doorbell);
-    if let Some(redistributor) = board::redistributor(core_number()) {
-        redistributor.enable(doorbells | 1 << TIMER_INTERRUPT);
+        .filter(|plan| plan.doorbell != 0)
+        .fold(0, |mask, plan| mask | 1 << plan.doorbell);
+    if let Some(local) = board::redistributor(SECURE_CORE) {
+        local.enable(1 << TIMER | doorbells);
     }
-    TASKS.iter().for_each(|task| unmask(task.interrupt));
-    arch::el1::open_interrupts();
+    arch::el1::enable_interrupts();
 }
 
-/// Lets a shared interrupt come again.
+/// Lets an interrupt come (again).
 pub fn unmask(interrupt: u32) {
-    if let Some(interrupt) = SharedInterrupt::new(interrupt) {
-        board::distributor().enable(interrupt);
+    if let Some(shared) = SharedInterrupt::new(interrupt) {
+        board::distributor().enable(shared);
+    } else if let Some(local) = board::redistributor(SECURE_CORE) {
+        local.enable(1 << interrupt);
     }
 }
 
-/// Makes a shared interrupt of a partition pend.
+/// Keeps an interrupt from coming; it stays pending.
+pub fn mask(interrupt: u32) {
+    if let Some(shared) = SharedInterrupt::new(interrupt) {
+        board::distributor().disable(shared);
+    } else if let Some(local) = board::redistributor(SECURE_CORE) {
+        local.disable(1 << interrupt);
+    }
+}
+
+/// Makes an interrupt of a partition pend.
 pub fn raise(interrupt: u32) {
-    if let Some(interrupt) = SharedInterrupt::new(interrupt) {
-        board::distributor().pend(interrupt);
+    if let Some(shared) = SharedInterrupt::new(interrupt) {
+        board::distributor().pend(shared);
     }
 }
 
-/// Takes the next pending interrupt: what it means, or `None`. A device's interrupt is masked until
-/// its task unmasks it; the timer is set anew before the next task runs.
-pub fn take() -> Option<Cause> {
-    let interrupt = icc_iar1_el1::read() as u32 & 0xff_ffff;
-    if interrupt == NONE_PENDING || interrupt >= 1020 {
-        return None;
-    }
-    let cause = cause_of(interrupt);
-    match cause {
-        Cause::Timer => arch::el1::set_secure_timer(u64::MAX),
-        Cause::Notify(..) | Cause::Unknown => {
-            if let Some(shared) = SharedInterrupt::new(interrupt) {
-                board::distributor().disable(shared);
-            }
+/// The task an interrupt belongs to, if there is one.
+pub fn owner(interrupt: u32) -> Option<usize> {
+    let is_its = |plan: &&kernel_core::plan::TaskPlan| {
+        if interrupt < FIRST_SHARED {
+            plan.doorbell == interrupt
+        } else {
+            plan.interrupt == interrupt
         }
-    }
-    arch::barrier::isb();
-    icc_eoir1_el1::write(interrupt.into());
-    Some(cause)
-}
-
-fn cause_of(interrupt: u32) -> Cause {
-    if interrupt == TIMER_INTERRUPT {
-        return Cause::Timer;
-    }
-    for (index, task) in TASKS.iter().enumerate() {
-        if task.interrupt == interrupt {
-            return Cause::Notify(index, INTERRUPT_BIT);
-        }
-        if task.doorbell == interrupt {
-            return Cause::Notify(index, DOORBELL_BIT);
-        }
-    }
-    Cause::Unknown
+    };
+    TASKS.iter().position(|plan| is_its(&plan))
 }

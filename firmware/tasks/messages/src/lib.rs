@@ -178,6 +178,15 @@ record! {
         tasks: u32,
         /// Time it has used, microseconds.
         used_us: u64,
+        /// Cause of its last fault: exception class (ESR_EL1.EC), 0x100 it gave up, 0x101 a system call
+        /// that no correct task makes; 0 none yet.
+        cause: u32,
+        /// Address the last fault was about; of a panic the line is in `syndrome`.
+        address: u64,
+        /// Syndrome of the last fault (ESR_EL1).
+        syndrome: u64,
+        /// Program counter of the last fault.
+        pc: u64,
     }
 }
 

@@ -20,6 +20,13 @@ pub enum Lease<'a> {
 /// Most leases of one message.
 pub const MAX_LEASES: usize = abi::MAX_LEASES;
 
+const _: () = {
+    use messages::notification::{DOORBELL, FAULT, INTERRUPT};
+    assert!(INTERRUPT == abi::INTERRUPT_BIT);
+    assert!(DOORBELL == abi::DOORBELL_BIT);
+    assert!(FAULT == abi::FAULT_BIT);
+};
+
 /// What [`receive`] brought.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Received {
@@ -283,9 +290,10 @@ macro_rules! plan {
 }
 
 /// Makes `main` (of type `fn() -> !`) the first thing the task runs, and panics faults of the task.
+/// On a host the crate compiles as a program that nobody runs.
 #[macro_export]
 macro_rules! entry {
-    ($main:path) => {
+    ($main:ident) => {
         #[cfg(target_os = "none")]
         mod task_entry {
             /// First instruction of the task: the kernel has set the stack.
@@ -301,14 +309,6 @@ macro_rules! entry {
             fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
                 $crate::fault(info.location().map_or(0, core::panic::Location::line))
             }
-        }
-        #[cfg(not(target_os = "none"))]
-        fn main_on_host() -> ! {
-            $main()
-        }
-        #[cfg(not(target_os = "none"))]
-        fn main() {
-            let _: fn() -> ! = main_on_host;
         }
     };
 }
