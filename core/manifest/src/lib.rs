@@ -20,6 +20,8 @@ extern crate std;
 
 mod cbor;
 pub mod cose;
+#[cfg(test)]
+mod examples;
 pub mod fuses;
 pub mod keys;
 pub mod slot;

@@ -122,6 +122,8 @@ pub struct Refusal {
 impl Refusal {
     /// `name` is refused because of `reason`; of a long name the beginning is kept.
     #[must_use]
+    #[cold]
+    #[inline(never)]
     pub fn new(name: &str, reason: Reason) -> Self {
         let mut kept = [0; NAME_BYTES];
         for (place, byte) in kept.iter_mut().zip(name.bytes()) {
