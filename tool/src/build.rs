@@ -2,6 +2,7 @@
 
 use crate::{paths, ui};
 use anyhow::{Context as _, Result, bail};
+use images::ComponentInput;
 use lazaret_description::Description;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -136,6 +137,21 @@ pub fn description() -> Result<Description> {
     Ok(Description::load_default()?)
 }
 
+/// What goes into the Linux partition, as files' contents.
+#[derive(Debug, Clone)]
+pub struct GuestImages {
+    /// The kernel's `Image`.
+    pub kernel: Vec<u8>,
+    /// The initial RAM file system.
+    pub initramfs: Vec<u8>,
+    /// The root file system.
+    pub root: Vec<u8>,
+    /// Version of the kernel's Debian package.
+    pub kernel_version: String,
+    /// Version of the other two: the lock file's digest.
+    pub root_version: String,
+}
+
 /// Builds, signs and assembles everything.
 ///
 /// # Errors
@@ -145,6 +161,84 @@ pub fn everything(description: Description) -> Result<Built> {
     firmware(&stages)?;
     host_programs()?;
     let guest = guest()?;
-    let flash = assemble(&description, &stages, &guest, &paths::output().join("flash.img"))?;
+    let flash = paths::output().join("flash.img");
+    let components = components(&description, &stages, &guest)?;
+    assemble(&description, &stages, components, &flash)?;
     Ok(Built { flash, description })
+}
+
+/// A linked stage as it lies in memory.
+///
+/// # Errors
+/// Where it has not been built.
+pub fn flat(stage: &Stage) -> Result<Vec<u8>> {
+    let elf = stage.elf();
+    let bytes = std::fs::read(&elf).with_context(|| format!("{}: run `./lazaret build`", elf.display()))?;
+    Ok(images::flatten(&bytes).with_context(|| elf.display().to_string())?.bytes)
+}
+
+/// Every component of the description, with what was built for it.
+///
+/// # Errors
+/// Where something has not been built.
+pub fn components(description: &Description, stages: &[Stage], guest: &GuestImages) -> Result<Vec<ComponentInput>> {
+    let version = description.product.version.as_ref();
+    let mut list = Vec::new();
+    for stage in stages.iter().filter(|stage| stage.component != "bootrom") {
+        list.push(ComponentInput::new(&stage.component, version, flat(stage)?));
+    }
+    for partition in &description.partition {
+        let name = partition.name();
+        let dtb = lazaret_description::dtb::linux_dtb(description, name, guest.initramfs.len() as u64, guest.root.len() as u64);
+        let parts = [
+            ("kernel", &guest.kernel, guest.kernel_version.as_str()),
+            ("initramfs", &guest.initramfs, &guest.root_version),
+            ("dtb", &dtb, version),
+            ("root", &guest.root, &guest.root_version),
+        ];
+        for (part, bytes, version) in parts {
+            let mut input = ComponentInput::new(&format!("{name}-{part}"), shorten(version), bytes.clone());
+            // The kernel image is stored compressed: two slots must fit the flash.
+            input.compress = part == "kernel";
+            list.push(input);
+        }
+    }
+    Ok(list)
+}
+
+/// A version has at most 16 bytes in the manifest.
+fn shorten(version: &str) -> &str {
+    let end = version.char_indices().map(|(at, c)| at + c.len_utf8()).take_while(|&end| end <= 16).last();
+    &version[..end.unwrap_or(0)]
+}
+
+/// Signs the components and writes the whole flash to `file`.
+///
+/// # Errors
+/// Where keys, signing or the file fail.
+pub fn assemble(description: &Description, stages: &[Stage], components: Vec<ComponentInput>, file: &Path) -> Result<()> {
+    let work = ui::Work::start("sign and lay out the flash");
+    let (keys, made) = images::KeyRing::load_or_make(&paths::keys())?;
+    if !made.is_empty() {
+        ui::note(&format!("made development keys in {}: {}", paths::keys().display(), made.join(", ")));
+    }
+    let rom = stages.iter().find(|stage| stage.component == "bootrom").context("no boot ROM")?;
+    let count = components.len();
+    let inputs = images::BuildInputs { bootrom: flat(rom)?, components, sequence: 1 };
+    let flash = images::build_flash(description, &keys, &inputs)?;
+    images::verify_flash(description, &flash).map_err(|refusal| anyhow::anyhow!("what was just built would be refused: {refusal}"))?;
+    if let Some(folder) = file.parent() {
+        std::fs::create_dir_all(folder)?;
+    }
+    std::fs::write(file, &flash).with_context(|| format!("cannot write {}", file.display()))?;
+    work.finish(&format!("{count} components, ES256 + ML-DSA-65"));
+    Ok(())
+}
+
+/// What `lazaret guest` is asked to do.
+#[derive(Debug, Clone, clap::Args)]
+pub struct GuestOptions {
+    /// Resolve the recipe's packages anew and rewrite the lock file
+    #[arg(long)]
+    pub lock: bool,
 }

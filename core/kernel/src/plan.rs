@@ -6,6 +6,8 @@ pub const PAGE_BYTES: u64 = 4096;
 pub const IMAGE_ADDRESS: u64 = 0x1_0000_0000;
 /// One past the last byte of every task's stack, in its own address space. Nothing is mapped around the stack.
 pub const STACK_TOP: u64 = 0x1_4000_0000;
+/// Where every task reads what the loader verified (`bootinfo::BootInfo`), one page.
+pub const BOOT_INFO_ADDRESS: u64 = 0x1_8000_0000;
 /// Peripherals and normal-world memory appear at their physical address plus this.
 pub const WINDOW_OFFSET: u64 = 0x2_0000_0000;
 

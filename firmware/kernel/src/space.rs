@@ -1,11 +1,17 @@
 //! A task's address space: its image, its RAM, its stack, what it holds, and the kernel's own pages.
 
+use crate::plan::MEMORY_BOOT_INFO_BASE;
 use arch::translation::{Access, Builder, Error, Leaf, Memory, Table, table};
 use kernel_core::image::Layout;
-use kernel_core::plan::{IMAGE_ADDRESS, STACK_TOP, Segment, Space, TaskPlan, WINDOW_OFFSET};
+use kernel_core::plan::{
+    BOOT_INFO_ADDRESS, IMAGE_ADDRESS, PAGE_BYTES, STACK_TOP, Segment, Space, TaskPlan,
+    WINDOW_OFFSET,
+};
 
-/// Tables of one task: root, two for the image, one for the stack, two for each GiB of windows.
+/// Tables of one task: root, two for the image, one for the stack, two for BootInfo, at most four for windows.
 pub const TABLES: usize = 10;
+
+const _: () = assert!(size_of::<bootinfo::BootInfo>() as u64 <= PAGE_BYTES);
 
 /// Where the parts of a task lie; only these may be named in system calls.
 pub fn of(plan: &TaskPlan, layout: &Layout) -> Space {
@@ -61,6 +67,8 @@ pub fn build(
         } = segment;
         tables.map(address, physical, bytes, ram(Access::ReadWrite))?;
     }
+    let boot_info = MEMORY_BOOT_INFO_BASE as u64;
+    tables.map(BOOT_INFO_ADDRESS, boot_info, PAGE_BYTES, ram(Access::Read))?;
     for &(base, bytes) in plan.peripherals {
         let device = Leaf::el0(Memory::Device, Access::ReadWrite);
         tables.map(base + WINDOW_OFFSET, base, bytes, device)?;

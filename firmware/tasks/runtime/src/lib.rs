@@ -222,6 +222,21 @@ pub fn null_call() {
     unsafe { system_call(Call::Null as u64, [0; 7]) };
 }
 
+/// What the loader verified and started: components, digests, sequence numbers, times.
+#[must_use]
+pub fn boot_info() -> &'static bootinfo::BootInfo {
+    #[cfg(target_os = "none")]
+    {
+        let address = kernel_core::plan::BOOT_INFO_ADDRESS as usize;
+        let pointer = core::ptr::with_exposed_provenance::<bootinfo::BootInfo>(address);
+        // SAFETY: the kernel maps BootInfo's page there, read-only, in every task, and starts no task
+        // without a BootInfo it has checked; every bit pattern is a valid one and nobody writes it.
+        unsafe { &*pointer }
+    }
+    #[cfg(not(target_os = "none"))]
+    &bootinfo::BootInfo::EMPTY
+}
+
 /// The physical counter now, in ticks.
 #[must_use]
 pub fn now_ticks() -> u64 {
