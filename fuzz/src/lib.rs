@@ -4,6 +4,8 @@
 //! a short run of mutated and random inputs, the same every time; `cargo run -p fuzz -- TARGET`
 //! goes on with new ones until stopped.
 
+mod wfdb;
+
 /// A target's name, what it runs, and inputs that reach far into it.
 pub struct Target {
     /// Name on the command line.
@@ -15,14 +17,18 @@ pub struct Target {
 }
 
 /// Every target.
-pub const TARGETS: &[Target] = &[];
+pub const TARGETS: &[Target] = &[Target {
+    name: "wfdb",
+    run: wfdb::run,
+    seeds: wfdb::seeds,
+}];
 
 /// A small, fast, repeatable source of numbers (SplitMix64, Steele et al., OOPSLA 2014).
 pub struct Random(pub u64);
 
 impl Random {
     /// The next number.
-    pub fn next(&mut self) -> u64 {
+    pub fn number(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -35,7 +41,7 @@ impl Random {
         if limit == 0 {
             return 0;
         }
-        (self.next() % limit as u64) as usize
+        (self.number() % limit as u64) as usize
     }
 }
 
@@ -46,7 +52,7 @@ const LONGEST: usize = 8192;
 pub fn input(random: &mut Random, seeds: &[Vec<u8>]) -> Vec<u8> {
     if seeds.is_empty() || random.below(8) == 0 {
         let length = random.below(300);
-        return (0..length).map(|_| random.next() as u8).collect();
+        return (0..length).map(|_| random.number() as u8).collect();
     }
     let mut bytes = seeds[random.below(seeds.len())].clone();
     for _ in 0..=random.below(6) {
@@ -58,13 +64,13 @@ pub fn input(random: &mut Random, seeds: &[Vec<u8>]) -> Vec<u8> {
 
 fn mutate(random: &mut Random, bytes: &mut Vec<u8>, seeds: &[Vec<u8>]) {
     if bytes.is_empty() {
-        bytes.push(random.next() as u8);
+        bytes.push(random.number() as u8);
         return;
     }
     let at = random.below(bytes.len());
     match random.below(7) {
         0 => bytes[at] ^= 1 << random.below(8),
-        1 => bytes[at] = random.next() as u8,
+        1 => bytes[at] = random.number() as u8,
         2 => bytes[at] = [0, 1, 0x7f, 0x80, 0xff, b'\r', b'0'][random.below(7)],
         3 => bytes.truncate(at),
         4 => {
