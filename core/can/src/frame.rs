@@ -32,6 +32,15 @@ impl Identifier {
             None
         }
     }
+
+    /// The identifier's bits, 11 or 29.
+    #[must_use]
+    pub const fn bits(self) -> u32 {
+        match self {
+            Self::Standard(number) => number as u32,
+            Self::Extended(number) => number,
+        }
+    }
 }
 
 /// A frame. Data beyond its length is zero.
@@ -55,6 +64,17 @@ impl Frame {
             length: bytes.len() as u8,
             data,
         })
+    }
+
+    /// A data frame of eight bytes.
+    #[must_use]
+    pub const fn of_eight(identifier: Identifier, data: [u8; MAX_DATA_BYTES]) -> Self {
+        Self {
+            identifier,
+            remote: false,
+            length: MAX_DATA_BYTES as u8,
+            data,
+        }
     }
 
     /// A remote frame, which asks for `length` bytes; `None` where that is more than eight.

@@ -174,30 +174,21 @@ pub fn encode(node: Node, message: Message, sequence: u8) -> Frame {
             ],
         ),
     };
-    let data = [
-        first[0], first[1], second[0], second[1], sequence, 0, 0, 0,
-    ];
+    let data = [first[0], first[1], second[0], second[1], sequence, 0, 0, 0];
+    // Function codes are multiples of 0x80 up to 0x700, so that the sum has eleven bits.
     let bits = function | (u16::from(node.id) & NODE_MASK);
-    let identifier = Identifier::standard(bits).unwrap_or(EMERGENCY);
-    Frame::of_eight(identifier, data)
+    Frame::of_eight(Identifier::Standard(bits), data)
 }
-
-/// Never used: function codes and masked node numbers always fit eleven bits.
-const EMERGENCY: Identifier = match Identifier::standard(0x080) {
-    Some(identifier) => identifier,
-    None => panic!("fits eleven bits"),
-};
 
 /// What a frame means on a bus with these nodes: the index of its node, the message, its sequence number.
 ///
 /// # Errors
 /// [`Refusal::Unknown`] where no node of `nodes` sends or takes such a frame, [`Refusal::Malformed`]
-/// where its length, kind or values are out of range.
+/// where its length, kind or values are out of range, or the bytes kept for the authentication code are not zero.
 pub fn decode(nodes: &[Node], frame: &Frame) -> Result<(usize, Message, u8), Refusal> {
-    let Identifier::Standard(_) = frame.identifier() else {
+    let Identifier::Standard(bits) = frame.identifier() else {
         return Err(Refusal::Unknown);
     };
-    let bits = frame.identifier().bits() as u16;
     let index = nodes
         .iter()
         .position(|node| u16::from(node.id) == bits & NODE_MASK)
@@ -222,7 +213,9 @@ pub fn decode(nodes: &[Node], frame: &Frame) -> Result<(usize, Message, u8), Ref
 
 /// The message in the data bytes of a known frame; `None` where values are out of range.
 fn payload(node: Node, function: u16, data: [u8; MAX_DATA_BYTES]) -> Option<Message> {
-    let [a, b, c, d, ..] = data;
+    let [a, b, c, d, _, 0, 0, 0] = data else {
+        return None;
+    };
     let first = u16::from_le_bytes([a, b]);
     let second = u16::from_le_bytes([c, d]);
     match (function, node.kind) {
@@ -233,11 +226,12 @@ fn payload(node: Node, function: u16, data: [u8; MAX_DATA_BYTES]) -> Option<Mess
             let fits = first <= PLETH_FULL_SCALE || first == FINGER_OFF;
             (fits && second == 0).then_some(Message::Pleth(first))
         }
-        (function::NUMERICS, _) => (first <= SPO2_LIMIT && second <= PULSE_LIMIT)
-            .then_some(Message::Numerics(Numerics {
+        (function::NUMERICS, _) => {
+            (first <= SPO2_LIMIT && second <= PULSE_LIMIT).then_some(Message::Numerics(Numerics {
                 spo2: first,
                 pulse: second,
-            })),
+            }))
+        }
         (function::COMMAND, _) => Some(Message::Command(PumpCommand {
             rate: first,
             time_ms: second,
@@ -257,19 +251,55 @@ mod tests {
     use super::*;
 
     const NODES: [Node; 3] = [
-        Node { id: 1, kind: NodeKind::Ecg },
-        Node { id: 2, kind: NodeKind::Pleth },
-        Node { id: 3, kind: NodeKind::Pump },
+        Node {
+            id: 1,
+            kind: NodeKind::Ecg,
+        },
+        Node {
+            id: 2,
+            kind: NodeKind::Pleth,
+        },
+        Node {
+            id: 3,
+            kind: NodeKind::Pump,
+        },
     ];
 
     #[test]
     fn messages_survive_the_way_there_and_back() {
         let messages = [
-            (0, Message::Ecg(EcgSample { leads: [LEAD_OFF, 217] }), 0x181),
+            (
+                0,
+                Message::Ecg(EcgSample {
+                    leads: [LEAD_OFF, 217],
+                }),
+                0x181,
+            ),
             (1, Message::Pleth(FINGER_OFF), 0x182),
-            (1, Message::Numerics(Numerics { spo2: 973, pulse: 884 }), 0x282),
-            (2, Message::Command(PumpCommand { rate: 125, time_ms: 65_530 }), 0x203),
-            (2, Message::Heartbeat(Heartbeat { state: NodeState::Operational, value: 7 }), 0x703),
+            (
+                1,
+                Message::Numerics(Numerics {
+                    spo2: 973,
+                    pulse: 884,
+                }),
+                0x282,
+            ),
+            (
+                2,
+                Message::Command(PumpCommand {
+                    rate: 125,
+                    time_ms: 65_530,
+                }),
+                0x203,
+            ),
+            (
+                2,
+                Message::Heartbeat(Heartbeat {
+                    state: NodeState::Operational,
+                    value: 7,
+                }),
+                0x703,
+            ),
         ];
         for (index, message, identifier) in messages {
             let frame = encode(NODES[index], message, 200);
@@ -280,15 +310,29 @@ mod tests {
 
     #[test]
     fn the_layout_is_the_documented_one() {
-        let frame = encode(NODES[0], Message::Ecg(EcgSample { leads: [-2, 0x0102] }), 9);
+        let frame = encode(
+            NODES[0],
+            Message::Ecg(EcgSample {
+                leads: [-2, 0x0102],
+            }),
+            9,
+        );
         assert_eq!(frame.data(), [0xfe, 0xff, 0x02, 0x01, 9, 0, 0, 0]);
-        let beat = Message::Heartbeat(Heartbeat { state: NodeState::Operational, value: 1250 });
-        assert_eq!(encode(NODES[1], beat, 1).data(), [5, 2, 0xe2, 0x04, 1, 0, 0, 0]);
+        let beat = Message::Heartbeat(Heartbeat {
+            state: NodeState::Operational,
+            value: 1250,
+        });
+        assert_eq!(
+            encode(NODES[1], beat, 1).data(),
+            [5, 2, 0xe2, 0x04, 1, 0, 0, 0]
+        );
     }
 
     #[test]
     fn unknown_and_malformed_are_told_apart() {
-        let frame = |id, data: &[u8]| Frame::new(Identifier::standard(id).expect("fits"), data).expect("fits");
+        let frame = |id, data: &[u8]| {
+            Frame::new(Identifier::standard(id).expect("fits"), data).expect("fits")
+        };
         for (id, data, refusal) in [
             (0x184, &[0_u8; 8][..], Refusal::Unknown),
             (0x183, &[0; 8], Refusal::Unknown),
@@ -299,6 +343,7 @@ mod tests {
             (0x182, &[0, 0, 1, 0, 0, 0, 0, 0], Refusal::Malformed),
             (0x282, &[0xe9, 0x03, 0, 0, 0, 0, 0, 0], Refusal::Malformed),
             (0x701, &[5, 2, 0, 0, 0, 0, 0, 0], Refusal::Malformed),
+            (0x181, &[0, 0, 0, 0, 0, 0, 1, 0], Refusal::Malformed),
             (0x701, &[9, 1, 0, 0, 0, 0, 0, 0], Refusal::Malformed),
         ] {
             assert_eq!(decode(&NODES, &frame(id, data)), Err(refusal), "{id:#x}");

@@ -1,48 +1,73 @@
 //! Who is heard on the bus and what is missing: sequence numbers, gaps, lateness; everything counted.
 
 use crate::Frame;
-use crate::bus::{Content, Message, Node, Refused};
+use crate::message::{self, Message, Node, NodeState, Refusal};
 
 /// Most nodes that are followed.
 pub const MAX_NODES: usize = 8;
-/// A gap of more than this many frames is a restart of the node, not loss.
-const MAX_GAP: u8 = 128;
+/// A sample frame may come this much later than three of its periods after the one before: front ends
+/// and their bus deliver in bursts.
+const LATE_MARGIN_US: u64 = 20_000;
+/// Heartbeats and numerics come once a second, in tenths of a hertz.
+const SLOW_RATE_DECIHERTZ: u16 = 10;
+/// Steps of the sequence number until it repeats.
+const SEQUENCE_STEPS: i64 = 256;
 
 /// What has been counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Counters {
-    /// Frames received and understood.
+    /// Frames received, understood and new.
     pub received: u64,
     /// Frames missing by sequence number.
     pub lost: u64,
-    /// Frames that came more than three of their periods after the one before.
+    /// Sample frames that came more than three periods and a margin after they could have been there.
     pub late: u64,
-    /// Frames with a sequence number that was there right before.
+    /// Frames with the sequence number of the one before.
     pub duplicate: u64,
-    /// Lines that are no frame, and frames that are none of ours by length or value.
+    /// Lines that are no frame, and frames whose length or values are wrong.
     pub malformed: u64,
     /// Frames with an identifier nobody here uses.
     pub unknown: u64,
+    /// Times a node began anew.
+    pub restarts: u64,
 }
 
 /// A message that is new, with what is missing before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Heard {
+    /// Who sent it.
+    pub node: Node,
     /// The message.
     pub message: Message,
-    /// Its number since the first of its identifier, counting lost ones.
+    /// Its number since the first of its kind from this node, counting missing ones.
     pub index: u64,
-    /// Frames of its identifier missing right before it.
-    pub lost: u16,
+    /// How many are missing right before it, by number and by the time that has passed.
+    pub missing: u16,
+    /// Samples a second of the node in tenths, as its heartbeat says; 0 = not known yet.
+    pub rate_decihertz: u16,
 }
 
-/// One identifier that is followed.
+/// One kind of frame of one node.
 #[derive(Debug, Clone, Copy)]
 struct Stream {
-    identifier: (Node, u8),
     sequence: u8,
     index: u64,
     at_us: u64,
+}
+
+/// What is known of one node.
+#[derive(Debug, Clone, Copy)]
+struct Known {
+    rate_decihertz: u16,
+    /// Samples, numerics, heartbeats.
+    streams: [Option<Stream>; 3],
+}
+
+impl Known {
+    const NOTHING: Self = Self {
+        rate_decihertz: 0,
+        streams: [None; 3],
+    };
 }
 
 /// Follows the sequence numbers of everything that is heard.
@@ -50,33 +75,26 @@ struct Stream {
 pub struct Receiver {
     /// What has been counted.
     pub counters: Counters,
-    streams: [Option<Stream>; MAX_NODES * 2],
-    /// Expected time between two sample frames of a node, from its heartbeat; 0 = not known.
-    periods_us: [(Node, u32); MAX_NODES],
-}
-
-impl Default for Receiver {
-    fn default() -> Self {
-        Self::new()
-    }
+    nodes: &'static [Node],
+    known: [Known; MAX_NODES],
 }
 
 impl Receiver {
-    /// Nobody heard yet.
+    /// Nobody heard yet. Of more than [`MAX_NODES`] nodes the rest is unknown.
     #[must_use]
-    pub const fn new() -> Self {
-        let counters = Counters {
-            received: 0,
-            lost: 0,
-            late: 0,
-            duplicate: 0,
-            malformed: 0,
-            unknown: 0,
-        };
+    pub const fn new(nodes: &'static [Node]) -> Self {
         Self {
-            counters,
-            streams: [None; MAX_NODES * 2],
-            periods_us: [(0, 0); MAX_NODES],
+            counters: Counters {
+                received: 0,
+                lost: 0,
+                late: 0,
+                duplicate: 0,
+                malformed: 0,
+                unknown: 0,
+                restarts: 0,
+            },
+            nodes,
+            known: [Known::NOTHING; MAX_NODES],
         }
     }
 
@@ -87,281 +105,303 @@ impl Receiver {
 
     /// Takes a frame; what is new in it. Duplicates, foreign and malformed frames are counted and dropped.
     pub fn take(&mut self, frame: &Frame, now_us: u64) -> Option<Heard> {
-        let message = match Message::from_frame(frame) {
-            // Commands are ours to send: a second sender is nobody we listen to.
-            Ok(Message {
-                content: Content::Command { .. },
-                ..
-            })
-            | Err(Refused::Unknown) => {
-                self.counters.unknown += 1;
-                return None;
-            }
-            Err(Refused::Malformed) => {
+        let (index, message, sequence) = match message::decode(self.nodes, frame) {
+            Ok(decoded) => decoded,
+            Err(Refusal::Malformed) => {
                 self.counters.malformed += 1;
                 return None;
             }
-            Ok(message) => message,
-        };
-        let heard = self.follow(message, now_us)?;
-        if let Content::Heartbeat {
-            kind: 1 | 2, value, ..
-        } = message.content
-        {
-            self.note_rate(message.node, value);
-        }
-        self.counters.received += 1;
-        Some(heard)
-    }
-
-    fn follow(&mut self, message: Message, now_us: u64) -> Option<Heard> {
-        let kind = match message.content {
-            Content::Samples { .. } => 0,
-            Content::Numerics { .. } => 1,
-            Content::Heartbeat { .. } | Content::Command { .. } => 2,
-        };
-        let identifier = (message.node, kind);
-        let period_us = self.period_us(message.node);
-        let known = self
-            .streams
-            .iter()
-            .flatten()
-            .any(|stream| stream.identifier == identifier);
-        if !known {
-            let Some(free) = self.streams.iter_mut().find(|stream| stream.is_none()) else {
+            Err(Refusal::Unknown) => {
                 self.counters.unknown += 1;
                 return None;
-            };
-            *free = Some(Stream {
-                identifier,
-                sequence: message.sequence,
-                index: 0,
-                at_us: now_us,
-            });
-            return Some(Heard {
-                message,
-                index: 0,
-                lost: 0,
-            });
-        }
-        let stream = self
-            .streams
-            .iter_mut()
-            .flatten()
-            .find(|stream| stream.identifier == identifier)?;
-        let step = message.sequence.wrapping_sub(stream.sequence);
-        if step == 0 {
-            self.counters.duplicate += 1;
-            return None;
-        }
-        let lost = if step > MAX_GAP {
-            0
-        } else {
-            u16::from(step - 1)
+            }
         };
-        if kind == 0
-            && period_us > 0
-            && now_us.saturating_sub(stream.at_us) > u64::from(period_us) * 3 + 20_000
-        {
-            self.counters.late += 1;
+        let kind = match message {
+            Message::Ecg(_) | Message::Pleth(_) => 0,
+            Message::Numerics(_) => 1,
+            Message::Heartbeat(_) => 2,
+            // Commands are ours to send: a second sender is nobody we listen to.
+            Message::Command(_) => {
+                self.counters.unknown += 1;
+                return None;
+            }
+        };
+        let node = *self.nodes.get(index)?;
+        let Some(known) = self.known.get_mut(index) else {
+            self.counters.unknown += 1;
+            return None;
+        };
+        let mut begins = false;
+        if let Message::Heartbeat(beat) = message {
+            known.rate_decihertz = match node.kind {
+                message::NodeKind::Pump => 0,
+                _ => beat.value,
+            };
+            begins = beat.state == NodeState::BootUp;
         }
-        self.counters.lost += u64::from(lost);
-        stream.sequence = message.sequence;
-        stream.index += u64::from(lost) + 1;
-        stream.at_us = now_us;
+        let rate = match kind {
+            0 => known.rate_decihertz,
+            _ => SLOW_RATE_DECIHERTZ,
+        };
+        let step = match known.streams[kind] {
+            None => Step::FIRST,
+            Some(stream) => match Step::of(&stream, sequence, now_us, rate, begins) {
+                Some(step) => step,
+                None => {
+                    self.counters.duplicate += 1;
+                    return None;
+                }
+            },
+        };
+        self.counters.received += 1;
+        self.counters.lost += step.lost;
+        self.counters.restarts += u64::from(step.restarted);
+        self.counters.late += u64::from(kind == 0 && step.late);
+        let index = match known.streams[kind] {
+            None => 0,
+            Some(stream) => stream.index.saturating_add(step.number),
+        };
+        known.streams[kind] = Some(Stream {
+            sequence,
+            index,
+            at_us: now_us,
+        });
         Some(Heard {
+            node,
             message,
-            index: stream.index,
-            lost,
+            index,
+            missing: u16::try_from(step.number.saturating_sub(1)).unwrap_or(u16::MAX),
+            rate_decihertz: known.rate_decihertz,
         })
     }
-
-    fn period_us(&self, node: Node) -> u32 {
-        self.periods_us
-            .iter()
-            .find(|(known, _)| *known == node)
-            .map_or(0, |(_, period)| *period)
-    }
-
-    fn note_rate(&mut self, node: Node, rate_deci: u16) {
-        let period_us = if rate_deci == 0 {
-            0
-        } else {
-            10_000_000 / u32::from(rate_deci)
-        };
-        let place = self
-            .periods_us
-            .iter()
-            .position(|(known, _)| *known == node || *known == 0);
-        if let Some(place) = place {
-            self.periods_us[place] = (node, period_us);
-        }
-    }
 }
 
-/// A bounded queue: where it is full the oldest entry goes, and that is counted.
-#[derive(Debug, Clone)]
-pub struct Queue<T: Copy, const N: usize> {
-    entries: [Option<T>; N],
-    first: usize,
-    length: usize,
-    /// Entries that went because there was no room.
-    pub dropped: u64,
+/// From one frame of a stream to the next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Step {
+    /// How many frames further, at least 1.
+    number: u64,
+    /// How many are missing by sequence number.
+    lost: u64,
+    late: bool,
+    restarted: bool,
 }
 
-impl<T: Copy, const N: usize> Default for Queue<T, N> {
-    fn default() -> Self {
-        Self::new()
-    }
-}
+impl Step {
+    const FIRST: Self = Self {
+        number: 1,
+        lost: 0,
+        late: false,
+        restarted: false,
+    };
 
-impl<T: Copy, const N: usize> Queue<T, N> {
-    /// Empty.
-    #[must_use]
-    pub const fn new() -> Self {
-        Self {
-            entries: [None; N],
-            first: 0,
-            length: 0,
-            dropped: 0,
-        }
-    }
-
-    /// Adds an entry.
-    pub fn push(&mut self, entry: T) {
-        if N == 0 {
-            self.dropped += 1;
-            return;
-        }
-        if self.length == N {
-            self.first = (self.first + 1) % N;
-            self.length -= 1;
-            self.dropped += 1;
-        }
-        self.entries[(self.first + self.length) % N] = Some(entry);
-        self.length += 1;
-    }
-
-    /// Takes the oldest entry.
-    pub fn pop(&mut self) -> Option<T> {
-        if self.length == 0 {
+    /// The sequence number repeats after 256 frames: of all numbers it can mean, the one nearest to what the time that
+    /// has passed makes likely. Where that is the one of the frame before it is that frame again, and no step; where it
+    /// lies behind us the node has begun anew.
+    fn of(
+        stream: &Stream,
+        sequence: u8,
+        now_us: u64,
+        rate_decihertz: u16,
+        begins: bool,
+    ) -> Option<Self> {
+        let passed_us = now_us.saturating_sub(stream.at_us);
+        let expected = passed_us.saturating_mul(u64::from(rate_decihertz)) / 10_000_000;
+        let expected = i64::try_from(expected).unwrap_or(i64::MAX / 2).max(1);
+        let residue = i64::from(sequence.wrapping_sub(stream.sequence));
+        let rounds = (expected - residue + SEQUENCE_STEPS / 2).div_euclid(SEQUENCE_STEPS);
+        let nearest = residue + rounds * SEQUENCE_STEPS;
+        if nearest == 0 && !begins {
             return None;
         }
-        let entry = self.entries[self.first].take();
-        self.first = (self.first + 1) % N;
-        self.length -= 1;
-        entry
-    }
-
-    /// How many entries wait.
-    #[must_use]
-    pub const fn len(&self) -> usize {
-        self.length
-    }
-
-    /// Whether none waits.
-    #[must_use]
-    pub const fn is_empty(&self) -> bool {
-        self.length == 0
+        let restarted = begins || nearest < 1;
+        let number = if restarted { expected } else { nearest } as u64;
+        let lost = if restarted { 0 } else { number - 1 };
+        let late_us = if rate_decihertz == 0 {
+            u64::MAX
+        } else {
+            (number + 2).saturating_mul(10_000_000) / u64::from(rate_decihertz) + LATE_MARGIN_US
+        };
+        Some(Self {
+            number,
+            lost,
+            late: passed_us > late_us,
+            restarted,
+        })
     }
 }
 
 #[cfg(test)]
 mod tests {
+    extern crate std;
     use super::*;
+    use crate::Identifier;
+    use crate::message::{EcgSample, Heartbeat, NodeKind, Numerics, PumpCommand, encode};
 
-    fn samples(sequence: u8) -> Frame {
-        Message {
-            node: 1,
+    static NODES: [Node; 3] = [
+        Node {
+            id: 1,
+            kind: NodeKind::Ecg,
+        },
+        Node {
+            id: 2,
+            kind: NodeKind::Pleth,
+        },
+        Node {
+            id: 3,
+            kind: NodeKind::Pump,
+        },
+    ];
+
+    fn ecg(sequence: u8) -> Frame {
+        encode(
+            NODES[0],
+            Message::Ecg(EcgSample { leads: [5, -5] }),
             sequence,
-            content: Content::Samples {
-                first: 1,
-                second: 2,
-            },
+        )
+    }
+
+    fn heartbeat(node: Node, state: NodeState, value: u16, sequence: u8) -> Frame {
+        encode(
+            node,
+            Message::Heartbeat(Heartbeat { state, value }),
+            sequence,
+        )
+    }
+
+    /// A receiver that knows the ECG node's rate, 125 Hz.
+    fn with_rate() -> Receiver {
+        let mut receiver = Receiver::new(&NODES);
+        let frame = heartbeat(NODES[0], NodeState::Operational, 1250, 0);
+        let heard = receiver.take(&frame, 0).expect("heard");
+        assert_eq!(heard.rate_decihertz, 1250);
+        receiver
+    }
+
+    #[test]
+    fn numbers_go_on_over_the_repeat_and_gaps_are_counted() {
+        let mut receiver = with_rate();
+        for n in 0..1000_u64 {
+            let heard = receiver.take(&ecg(n as u8), n * 8000).expect("new");
+            assert_eq!((heard.index, heard.missing), (n, 0));
         }
-        .to_frame()
-    }
-
-    #[test]
-    fn gaps_and_duplicates_are_counted() {
-        let mut receiver = Receiver::new();
-        assert_eq!(receiver.take(&samples(250), 0).expect("first").index, 0);
-        assert_eq!(receiver.take(&samples(251), 0).expect("next").index, 1);
-        assert!(receiver.take(&samples(251), 0).is_none());
-        let after_gap = receiver.take(&samples(2), 0).expect("after a gap");
-        assert_eq!((after_gap.index, after_gap.lost), (8, 6));
-        assert_eq!(
-            (
-                receiver.counters.lost,
-                receiver.counters.duplicate,
-                receiver.counters.received
-            ),
-            (6, 1, 3)
-        );
-    }
-
-    #[test]
-    fn a_restarted_node_is_no_loss() {
-        let mut receiver = Receiver::new();
-        receiver.take(&samples(100), 0);
-        assert_eq!(receiver.take(&samples(0), 0).expect("again").lost, 0);
-    }
-
-    #[test]
-    fn late_frames_are_counted_once_the_rate_is_known() {
-        let mut receiver = Receiver::new();
-        let heartbeat = Message {
-            node: 1,
-            sequence: 0,
-            content: Content::Heartbeat {
-                state: 5,
-                kind: 1,
-                value: 1250,
-            },
-        };
-        receiver.take(&heartbeat.to_frame(), 0);
-        receiver.take(&samples(0), 0);
-        receiver.take(&samples(1), 8_000);
+        let heard = receiver
+            .take(&ecg(1006_u64 as u8), 1006 * 8000)
+            .expect("new");
+        assert_eq!((heard.index, heard.missing), (1006, 6));
+        assert_eq!(receiver.counters.lost, 6);
         assert_eq!(receiver.counters.late, 0);
-        receiver.take(&samples(2), 100_000);
-        assert_eq!(receiver.counters.late, 1);
+        assert_eq!(receiver.counters.received, 1002);
     }
 
     #[test]
-    fn foreign_frames_and_too_many_nodes_are_counted() {
-        let mut receiver = Receiver::new();
-        let command = Message {
-            node: 3,
-            sequence: 0,
-            content: Content::Command {
-                rate_deci: 1,
-                time_ms: 1,
-            },
-        };
-        assert!(receiver.take(&command.to_frame(), 0).is_none());
-        for node in 1..=127 {
-            let message = Message {
-                node,
-                sequence: 0,
-                content: Content::Samples {
-                    first: 0,
-                    second: 0,
-                },
-            };
-            receiver.take(&message.to_frame(), 0);
-        }
-        assert_eq!(receiver.counters.received, MAX_NODES as u64 * 2);
-        assert_eq!(receiver.counters.unknown, 1 + 127 - MAX_NODES as u64 * 2);
-    }
-
-    #[test]
-    fn a_full_queue_drops_the_oldest() {
-        let mut queue = Queue::<u8, 3>::new();
-        (0..5).for_each(|n| queue.push(n));
-        assert_eq!((queue.dropped, queue.len()), (2, 3));
+    fn a_repeated_frame_is_counted_and_dropped() {
+        let mut receiver = with_rate();
+        assert!(receiver.take(&ecg(9), 0).is_some());
+        assert!(receiver.take(&ecg(9), 100).is_none());
         assert_eq!(
-            [queue.pop(), queue.pop(), queue.pop(), queue.pop()],
-            [Some(2), Some(3), Some(4), None]
+            (receiver.counters.duplicate, receiver.counters.received),
+            (1, 2)
         );
+    }
+
+    #[test]
+    fn long_gaps_are_told_by_the_time_that_has_passed() {
+        for gap in [1_u64, 100, 127, 129, 200, 255, 256, 257, 300, 1000, 100_000] {
+            let mut receiver = with_rate();
+            receiver.take(&ecg(0), 1_000_000);
+            // The clocks differ by a third of a percent, the frame comes 30 ms late.
+            let then_us = 1_000_000 + gap * 8000 * 1003 / 1000 + 30_000;
+            let heard = receiver.take(&ecg(gap as u8), then_us).expect("new");
+            assert_eq!(heard.index, gap);
+            assert_eq!(receiver.counters.lost, gap - 1);
+        }
+    }
+
+    #[test]
+    fn a_node_that_begins_anew_is_no_loss() {
+        let mut receiver = with_rate();
+        receiver.take(&ecg(200), 0);
+        let heard = receiver.take(&ecg(0), 80_000).expect("new");
+        assert_eq!(
+            (heard.index, receiver.counters.lost),
+            (56, 55),
+            "56 steps in 10 periods"
+        );
+        let heard = receiver.take(&ecg(251), 88_000).expect("new");
+        assert_eq!((heard.index, receiver.counters.restarts), (57, 1));
+        let boot = heartbeat(NODES[0], NodeState::BootUp, 1250, 0);
+        assert!(
+            receiver.take(&boot, 90_000).is_some(),
+            "the same number, but anew"
+        );
+        assert_eq!(receiver.counters.restarts, 2);
+        assert_eq!(receiver.counters.lost, 55);
+    }
+
+    #[test]
+    fn late_samples_are_counted_once_the_rate_is_known() {
+        let mut receiver = Receiver::new(&NODES);
+        receiver.take(&ecg(0), 0);
+        receiver.take(&ecg(1), 1_000_000);
+        assert_eq!(receiver.counters.late, 0, "no rate yet");
+        receiver.take(
+            &heartbeat(NODES[0], NodeState::Operational, 1250, 0),
+            1_000_000,
+        );
+        receiver.take(&ecg(2), 1_043_000);
+        assert_eq!(receiver.counters.late, 0);
+        receiver.take(&ecg(3), 1_090_000);
+        assert_eq!((receiver.counters.late, receiver.counters.lost), (1, 0));
+        receiver.take(&ecg(8), 1_130_000);
+        assert_eq!((receiver.counters.late, receiver.counters.lost), (1, 4));
+    }
+
+    #[test]
+    fn foreign_and_malformed_frames_are_counted() {
+        let mut receiver = Receiver::new(&NODES);
+        let command = Message::Command(PumpCommand {
+            rate: 1,
+            time_ms: 2,
+        });
+        assert!(receiver.take(&encode(NODES[2], command, 0), 0).is_none());
+        let numerics = Message::Numerics(Numerics {
+            spo2: 970,
+            pulse: 600,
+        });
+        assert!(receiver.take(&encode(NODES[0], numerics, 0), 0).is_none());
+        let short = Frame::new(Identifier::Standard(0x181), &[0; 3]).expect("short");
+        assert!(receiver.take(&short, 0).is_none());
+        receiver.malformed();
+        assert_eq!(
+            (receiver.counters.unknown, receiver.counters.malformed),
+            (2, 2)
+        );
+        assert_eq!(receiver.counters.received, 0);
+    }
+
+    #[test]
+    fn any_sequence_at_any_time_never_panics_and_numbers_only_grow() {
+        let mut seed = 5_u64;
+        let mut random = move || {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            seed >> 33
+        };
+        let mut receiver = with_rate();
+        let (mut now_us, mut last) = (0_u64, None);
+        for _ in 0..100_000 {
+            now_us = now_us.saturating_add(random() << (random() % 40));
+            if random() % 50 == 0 {
+                let rate = random() as u16;
+                receiver.take(
+                    &heartbeat(NODES[0], NodeState::Operational, rate, random() as u8),
+                    now_us,
+                );
+            }
+            if let Some(heard) = receiver.take(&ecg(random() as u8), now_us) {
+                assert!(last.is_none_or(|last| heard.index > last || heard.index == u64::MAX));
+                last = Some(heard.index);
+            }
+        }
     }
 }
