@@ -34,3 +34,22 @@ pub unsafe fn system_call(number: u64, arguments: [u64; 7]) -> Answer {
 pub fn now_ticks() -> u64 {
     crate::registers::cntpct_el0::read()
 }
+
+/// A random number of the core's generator (RNDR, FEAT_RNG); `None` where it has none to give, or on a host.
+#[inline(always)]
+#[must_use]
+pub fn random() -> Option<u64> {
+    #[cfg(all(target_arch = "aarch64", target_os = "none"))]
+    {
+        let (value, flags): (u64, u64);
+        // SAFETY: RNDR (S3_3_C2_C4_0) has no effect but its value and the flags; EL0 may read it (DDI 0487, D19.2.129).
+        unsafe {
+            core::arch::asm!("mrs {}, S3_3_C2_C4_0", "mrs {}, nzcv", out(reg) value, out(reg) flags,
+                options(nomem, nostack));
+        }
+        // Z set: no number within a reasonable time.
+        (flags & (1 << 30) == 0).then_some(value)
+    }
+    #[cfg(not(all(target_arch = "aarch64", target_os = "none")))]
+    None
+}

@@ -15,6 +15,8 @@ pub mod el3;
 pub mod gic;
 pub mod maintenance;
 pub mod mmio;
+pub mod once;
 pub mod registers;
 pub mod smmu;
 pub mod translation;
+pub mod window;
