@@ -28,7 +28,11 @@ impl Stage {
     /// The linked ELF file.
     #[must_use]
     pub fn elf(&self) -> PathBuf {
-        paths::target().join("firmware").join(self.target).join("firmware").join(&self.package)
+        paths::target()
+            .join("firmware")
+            .join(self.target)
+            .join("firmware")
+            .join(&self.package)
     }
 }
 
@@ -38,11 +42,24 @@ pub fn stages(description: &Description) -> Vec<Stage> {
     let stage = |name: &str| Stage {
         component: name.to_owned(),
         package: name.to_owned(),
-        target: if matches!(name, "bootrom" | "loader") { HARDFLOAT } else { SOFTFLOAT },
+        target: if matches!(name, "bootrom" | "loader") {
+            HARDFLOAT
+        } else {
+            SOFTFLOAT
+        },
     };
-    let written = description.component.iter().map(|component| stage(component.name()));
-    let tasks = description.task.iter().map(|task| stage(&format!("task-{}", task.name())));
-    std::iter::once(stage("bootrom")).chain(written).chain(tasks).collect()
+    let written = description
+        .component
+        .iter()
+        .map(|component| stage(component.name()));
+    let tasks = description
+        .task
+        .iter()
+        .map(|task| stage(&format!("task-{}", task.name())));
+    std::iter::once(stage("bootrom"))
+        .chain(written)
+        .chain(tasks)
+        .collect()
 }
 
 /// Runs cargo and shows what it is compiling.
@@ -80,7 +97,11 @@ pub fn cargo(work: &ui::Work, arguments: &[&str], variables: &[(&str, &str)]) ->
 pub fn firmware(stages: &[Stage]) -> Result<()> {
     for target in [SOFTFLOAT, HARDFLOAT] {
         let work = ui::Work::start(&format!("firmware for {target}"));
-        let packages: Vec<&str> = stages.iter().filter(|s| s.target == target).flat_map(|s| ["-p", &s.package]).collect();
+        let packages: Vec<&str> = stages
+            .iter()
+            .filter(|s| s.target == target)
+            .flat_map(|s| ["-p", &s.package])
+            .collect();
         let count = packages.len() / 2;
         firmware_cargo(&work, "build", target, &packages, &[])?;
         work.finish(&format!("{count} binaries"));
@@ -92,11 +113,25 @@ pub fn firmware(stages: &[Stage]) -> Result<()> {
 ///
 /// # Errors
 /// Where cargo fails.
-pub fn firmware_cargo(work: &ui::Work, verb: &str, target: &str, packages: &[&str], tail: &[&str]) -> Result<()> {
+pub fn firmware_cargo(
+    work: &ui::Work,
+    verb: &str,
+    target: &str,
+    packages: &[&str],
+    tail: &[&str],
+) -> Result<()> {
     let folder = paths::target().join("firmware").display().to_string();
     let mut arguments = vec![
-        verb, "--locked", "--profile", "firmware", "--target", target, "--target-dir", &folder,
-        "-Zbuild-std=core,alloc", "-Zbuild-std-features=compiler-builtins-mem",
+        verb,
+        "--locked",
+        "--profile",
+        "firmware",
+        "--target",
+        target,
+        "--target-dir",
+        &folder,
+        "-Zbuild-std=core,alloc",
+        "-Zbuild-std-features=compiler-builtins-mem",
     ];
     arguments.extend_from_slice(packages);
     arguments.extend_from_slice(tail);
@@ -109,7 +144,11 @@ pub fn firmware_cargo(work: &ui::Work, verb: &str, target: &str, packages: &[&st
 /// Where cargo fails.
 pub fn host_programs() -> Result<()> {
     let work = ui::Work::start("ward and patient simulator");
-    cargo(&work, &["build", "--locked", "-p", "ward", "-p", "sim"], &[])?;
+    cargo(
+        &work,
+        &["build", "--locked", "-p", "ward", "-p", "sim"],
+        &[],
+    )?;
     work.finish("");
     Ok(())
 }
@@ -173,15 +212,22 @@ pub fn everything(description: Description) -> Result<Built> {
 /// Where it has not been built.
 pub fn flat(stage: &Stage) -> Result<Vec<u8>> {
     let elf = stage.elf();
-    let bytes = std::fs::read(&elf).with_context(|| format!("{}: run `./lazaret build`", elf.display()))?;
-    Ok(images::flatten(&bytes).with_context(|| elf.display().to_string())?.bytes)
+    let bytes =
+        std::fs::read(&elf).with_context(|| format!("{}: run `./lazaret build`", elf.display()))?;
+    Ok(images::flatten(&bytes)
+        .with_context(|| elf.display().to_string())?
+        .bytes)
 }
 
 /// Every component of the description, with what was built for it.
 ///
 /// # Errors
 /// Where something has not been built.
-pub fn components(description: &Description, stages: &[Stage], guest: &GuestImages) -> Result<Vec<ComponentInput>> {
+pub fn components(
+    description: &Description,
+    stages: &[Stage],
+    guest: &GuestImages,
+) -> Result<Vec<ComponentInput>> {
     let version = description.product.version.as_ref();
     let mut list = Vec::new();
     for stage in stages.iter().filter(|stage| stage.component != "bootrom") {
@@ -189,7 +235,12 @@ pub fn components(description: &Description, stages: &[Stage], guest: &GuestImag
     }
     for partition in &description.partition {
         let name = partition.name();
-        let dtb = lazaret_description::dtb::linux_dtb(description, name, guest.initramfs.len() as u64, guest.root.len() as u64);
+        let dtb = lazaret_description::dtb::linux_dtb(
+            description,
+            name,
+            guest.initramfs.len() as u64,
+            guest.root.len() as u64,
+        );
         let parts = [
             ("kernel", &guest.kernel, guest.kernel_version.as_str()),
             ("initramfs", &guest.initramfs, &guest.root_version),
@@ -197,7 +248,8 @@ pub fn components(description: &Description, stages: &[Stage], guest: &GuestImag
             ("root", &guest.root, &guest.root_version),
         ];
         for (part, bytes, version) in parts {
-            let mut input = ComponentInput::new(&format!("{name}-{part}"), shorten(version), bytes.clone());
+            let mut input =
+                ComponentInput::new(&format!("{name}-{part}"), shorten(version), bytes.clone());
             // The kernel image is stored compressed: two slots must fit the flash.
             input.compress = part == "kernel";
             list.push(input);
@@ -208,7 +260,11 @@ pub fn components(description: &Description, stages: &[Stage], guest: &GuestImag
 
 /// A version has at most 16 bytes in the manifest.
 fn shorten(version: &str) -> &str {
-    let end = version.char_indices().map(|(at, c)| at + c.len_utf8()).take_while(|&end| end <= 16).last();
+    let end = version
+        .char_indices()
+        .map(|(at, c)| at + c.len_utf8())
+        .take_while(|&end| end <= 16)
+        .last();
     &version[..end.unwrap_or(0)]
 }
 
@@ -216,17 +272,34 @@ fn shorten(version: &str) -> &str {
 ///
 /// # Errors
 /// Where keys, signing or the file fail.
-pub fn assemble(description: &Description, stages: &[Stage], components: Vec<ComponentInput>, file: &Path) -> Result<()> {
+pub fn assemble(
+    description: &Description,
+    stages: &[Stage],
+    components: Vec<ComponentInput>,
+    file: &Path,
+) -> Result<()> {
     let work = ui::Work::start("sign and lay out the flash");
     let (keys, made) = images::KeyRing::load_or_make(&paths::keys())?;
     if !made.is_empty() {
-        ui::note(&format!("made development keys in {}: {}", paths::keys().display(), made.join(", ")));
+        ui::note(&format!(
+            "made development keys in {}: {}",
+            paths::keys().display(),
+            made.join(", ")
+        ));
     }
-    let rom = stages.iter().find(|stage| stage.component == "bootrom").context("no boot ROM")?;
+    let rom = stages
+        .iter()
+        .find(|stage| stage.component == "bootrom")
+        .context("no boot ROM")?;
     let count = components.len();
-    let inputs = images::BuildInputs { bootrom: flat(rom)?, components, sequence: 1 };
+    let inputs = images::BuildInputs {
+        bootrom: flat(rom)?,
+        components,
+        sequence: 1,
+    };
     let flash = images::build_flash(description, &keys, &inputs)?;
-    images::verify_flash(description, &flash).map_err(|refusal| anyhow::anyhow!("what was just built would be refused: {refusal}"))?;
+    images::verify_flash(description, &flash)
+        .map_err(|refusal| anyhow::anyhow!("what was just built would be refused: {refusal}"))?;
     if let Some(folder) = file.parent() {
         std::fs::create_dir_all(folder)?;
     }
@@ -241,4 +314,20 @@ pub struct GuestOptions {
     /// Resolve the recipe's packages anew and rewrite the lock file
     #[arg(long)]
     pub lock: bool,
+}
+
+/// The Linux guest's images.
+///
+/// # Errors
+/// Always, until the guest's recipe is joined.
+pub fn guest() -> Result<GuestImages> {
+    bail!("the Linux guest is not joined yet")
+}
+
+/// `lazaret guest`.
+///
+/// # Errors
+/// As [`guest`].
+pub fn guest_command(_: &GuestOptions) -> Result<()> {
+    guest().map(drop)
 }

@@ -1,20 +1,18 @@
 //! The main job: the whole device, the ward and a patient, up and watched.
 
-use crate::machine::{Config, Machine};
-use crate::{build, paths, ui};
+use crate::report::{Report, observe};
+use crate::session::{HANG, Session, Setup, check_port, run_directory};
+use crate::{build, ui};
 use anyhow::{Context as _, Result, bail};
-use serde::Serialize;
+use lazaret_description::Description;
 use serde_json::Value;
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::io::{IsTerminal, Write as _};
+use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
-
-/// How long each part may take before it counts as hung. Emulators on loaded hosts are slow;
-/// nothing here measures speed.
-const HANG: Duration = Duration::from_secs(180);
 
 /// What the demo is asked to do.
 #[derive(Debug, Clone, clap::Args)]
@@ -25,15 +23,18 @@ pub struct Options {
     /// Write what was observed, as JSON
     #[arg(long)]
     pub report: Option<PathBuf>,
-    /// Port of the ward for records
+    /// Port of the ward for records (0 takes any free one); the description's by default
     #[arg(long)]
     pub port: Option<u16>,
-    /// Port of the ward's web page
+    /// Port of the ward's web page (0 takes any free one); the description's by default
     #[arg(long)]
     pub http_port: Option<u16>,
-    /// A WFDB header or CSV to replay instead of the built-in patient
+    /// A WFDB header or CSV to replay instead of the built-in patient's ECG
     #[arg(long)]
     pub recording: Option<PathBuf>,
+    /// A flash image to run instead of building one
+    #[arg(long)]
+    pub flash: Option<PathBuf>,
 }
 
 /// Reads `60s`, `5m`, `1h` or a plain number of seconds.
@@ -41,8 +42,13 @@ pub struct Options {
 /// # Errors
 /// Where it is none of them.
 pub fn duration(text: &str) -> Result<Duration, String> {
-    let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
-    let number: u64 = number.parse().map_err(|_| format!("{text:?} is no duration; write 60s, 5m or 1h"))?;
+    let end = text
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(text.len());
+    let (number, unit) = text.split_at(end);
+    let number: u64 = number
+        .parse()
+        .map_err(|_| format!("{text:?} is no duration; write 60s, 5m or 1h"))?;
     let factor = match unit {
         "" | "s" => 1,
         "m" => 60,
@@ -52,92 +58,216 @@ pub fn duration(text: &str) -> Result<Duration, String> {
     Ok(Duration::from_secs(number.saturating_mul(factor)))
 }
 
-/// What was observed, for `--report`.
-#[derive(Debug, Clone, Serialize, Default)]
-pub struct Report {
-    /// Whether every part came up and stayed up.
-    pub ok: bool,
-    /// What was wrong, if anything.
-    pub problems: Vec<String>,
-    /// Components that were verified, in order.
-    pub stages_verified: Vec<String>,
-    /// Cores that were brought up.
-    pub cores: Value,
-    /// Tasks with their state and restarts.
-    pub tasks: Value,
-    /// CAN frames as the device counted them.
-    pub can: Value,
-    /// Pump commands as the pump counted them.
-    pub pump: Value,
-    /// Everything the simulator counted.
-    pub simulator: Value,
-    /// Readings stored by the ward.
-    pub readings_stored: u64,
-    /// Heart rate as the ward shows it, beats a minute.
-    pub heart_rate_bpm: Option<f64>,
-    /// From power-on to the first reading on the ward, milliseconds of the host's clock.
-    pub first_reading_ms: Option<u64>,
-    /// Exits of the partition by reason.
-    pub exits: Value,
-    /// How long the device ran, seconds.
-    pub ran_s: u64,
+/// Builds, starts and watches; ends after `--for`, else with Ctrl-C.
+///
+/// # Errors
+/// Where a part did not come up, or did not stay up.
+pub fn run(options: &Options) -> Result<()> {
+    let description = build::description()?;
+    let loopback = |port| SocketAddr::from(([127, 0, 0, 1], port));
+    let records = loopback(options.port.unwrap_or(description.ward.port));
+    let http = loopback(options.http_port.unwrap_or(description.ward.http_port));
+    check_port(records, "--port")?;
+    check_port(http, "--http-port")?;
+    if let Some(recording) = &options.recording {
+        fs::metadata(recording).with_context(|| recording.display().to_string())?;
+    }
+    let flash = match &options.flash {
+        Some(flash) => {
+            build::host_programs()?;
+            flash.clone()
+        }
+        None => build::everything(description.clone())?.flash,
+    };
+    let mut setup = Setup::new(&flash, &run_directory("demo"));
+    setup.records = records;
+    setup.http = http;
+    if let Some(recording) = &options.recording {
+        setup.simulator_arguments = vec!["--ecg".to_owned(), recording.display().to_string()];
+    }
+    let stop = Arc::new(AtomicBool::new(false));
+    let asked = Arc::clone(&stop);
+    ctrlc::set_handler(move || asked.store(true, Ordering::Relaxed))?;
+    // Yesterday's readings are not today's first ones.
+    let _ = fs::remove_dir_all(setup.machine.directory.join("ward"));
+    let mut session = Session::start(&description, setup)?;
+    let report = watch(&description, &mut session, options, &stop);
+    if let Some(path) = &options.report {
+        let text = serde_json::to_string_pretty(&report)?;
+        fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))?;
+        ui::note(&format!("report in {}", path.display()));
+    }
+    if report.ok {
+        return Ok(());
+    }
+    bail!(
+        "not everything was well:\n  {}",
+        report.problems.join("\n  ")
+    )
 }
 
-/// A child process that ends with us.
-pub struct Process {
-    name: &'static str,
-    child: Child,
-    log: PathBuf,
-}
-
-impl Process {
-    /// Starts `program` with its output in `log`.
-    ///
-    /// # Errors
-    /// Where it cannot be started.
-    pub fn start(name: &'static str, program: &Path, arguments: &[String], log: PathBuf) -> Result<Self> {
-        let output = fs::File::create(&log)?;
-        let child = Command::new(program)
-            .args(arguments)
-            .stdin(Stdio::null())
-            .stdout(output.try_clone()?)
-            .stderr(output)
-            .spawn()
-            .with_context(|| format!("{} cannot be started", program.display()))?;
-        Ok(Self { name, child, log })
-    }
-
-    /// An error with the end of its log, where it has ended.
-    ///
-    /// # Errors
-    /// Where it has ended.
-    pub fn check(&mut self) -> Result<()> {
-        if let Ok(Some(status)) = self.child.try_wait() {
-            let log = fs::read_to_string(&self.log).unwrap_or_default();
-            bail!("{} ended ({status}):\n{}", self.name, crate::machine::last_lines(&log, 8));
-        }
-        Ok(())
-    }
-
-    /// Asks it to end (SIGTERM), waits, and ends it if it does not.
-    pub fn stop(&mut self) {
-        if let Some(pid) = i32::try_from(self.child.id()).ok().and_then(rustix::process::Pid::from_raw) {
-            let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
-        }
-        let deadline = Instant::now() + Duration::from_secs(10);
-        while Instant::now() < deadline {
-            if !matches!(self.child.try_wait(), Ok(None)) {
-                return;
+/// Shows the chain of trust as it goes up, then the page, then how things are.
+fn watch(
+    description: &Description,
+    session: &mut Session,
+    options: &Options,
+    stop: &AtomicBool,
+) -> Report {
+    let mut early = Vec::new();
+    let mut first_reading = None;
+    ui::note(session.pinned);
+    match come_up(session, stop) {
+        Ok(arrived) => {
+            first_reading = arrived;
+            if arrived.is_some() {
+                ui::done(&format!("the ward's page: {}", session.page()));
             }
-            std::thread::sleep(Duration::from_millis(20));
         }
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        Err(error) => early.push(format!("{error:#}")),
+    }
+    if early.is_empty() {
+        if let Err(error) = stay_up(session, options, stop) {
+            early.push(format!("{error:#}"));
+        }
+    }
+    let ran = session.power_on.elapsed();
+    let device = session.device();
+    session.stop();
+    let simulator = session.simulator_report();
+    let console = session.machine.console();
+    observe(
+        description,
+        &console,
+        device,
+        simulator,
+        first_reading,
+        ran,
+        early,
+    )
+}
+
+/// Prints a line for each stage until the first reading is on the ward; how long that took.
+fn come_up(session: &mut Session, stop: &AtomicBool) -> Result<Option<Duration>> {
+    let mut shown = 0;
+    let deadline = Instant::now() + HANG;
+    loop {
+        show_stages(&session.machine.console(), &mut shown);
+        session.check()?;
+        if session.device().is_some_and(|device| readings(&device) > 0) {
+            let took = session.power_on.elapsed();
+            ui::done(&format!(
+                "first reading on the ward after {:.1} s",
+                took.as_secs_f64()
+            ));
+            return Ok(Some(took));
+        }
+        if stop.load(Ordering::Relaxed) {
+            return Ok(None);
+        }
+        if Instant::now() > deadline {
+            bail!(
+                "no reading reached the ward; the console's last lines:\n{}",
+                crate::machine::last_lines(&session.machine.console(), 15)
+            );
+        }
+        std::thread::sleep(Duration::from_millis(100));
     }
 }
 
-impl Drop for Process {
-    fn drop(&mut self) {
-        self.stop();
+/// Prints the firmware's whole lines from `shown` on; Linux's own are its business.
+fn show_stages(console: &str, shown: &mut usize) {
+    let new = console.get(*shown..).unwrap_or("");
+    let whole = new.rfind('\n').map_or(0, |end| end + 1);
+    for line in new[..whole].lines().map(str::trim) {
+        match stage_of(line) {
+            Some(_) if line.contains("REFUSED") || line.contains("halted") => ui::failed(line),
+            Some(_) => ui::done(line),
+            None => {}
+        }
+    }
+    *shown += whole;
+}
+
+/// The stage a console line is from, where it is one of the firmware's or of our own in Linux.
+#[must_use]
+pub fn stage_of(line: &str) -> Option<&str> {
+    const STAGES: [&str; 6] = ["rom", "loader", "monitor", "kernel", "hypervisor", "linux"];
+    let (stage, _) = line.split_once(": ")?;
+    STAGES.contains(&stage).then_some(stage)
+}
+
+/// Waits for `--for` or Ctrl-C, saying how things are on one line.
+fn stay_up(session: &mut Session, options: &Options, stop: &AtomicBool) -> Result<()> {
+    let live = std::io::stdout().is_terminal();
+    match options.duration {
+        Some(limit) => ui::note(&format!(
+            "running until {} s after power-on",
+            limit.as_secs()
+        )),
+        None => ui::note("Ctrl-C ends it"),
+    }
+    let over = |session: &Session| {
+        let asked = stop.load(Ordering::Relaxed);
+        asked
+            || options
+                .duration
+                .is_some_and(|limit| session.power_on.elapsed() >= limit)
+    };
+    while !over(session) {
+        session.check()?;
+        if live && let Some(device) = session.device() {
+            anstream::print!("\r\x1b[K{}", state_line(&device));
+            std::io::stdout().flush()?;
+        }
+        std::thread::sleep(Duration::from_millis(500));
+    }
+    if live {
+        println!();
+    }
+    Ok(())
+}
+
+/// Readings the ward has stored of a device.
+#[must_use]
+pub fn readings(device: &Value) -> u64 {
+    device["stored"]["readings"].as_u64().unwrap_or(0)
+}
+
+fn state_line(device: &Value) -> String {
+    let number = |value: &Value| {
+        value
+            .as_f64()
+            .map_or("--".to_owned(), |n| format!("{n:.0}"))
+    };
+    let can = &device["status"]["can"];
+    format!(
+        "heart {} /min  SpO2 {} %  readings {}  frames {} lost {} late {}  pump commands {} missed {}",
+        number(&device["numerics"]["heart_rate_bpm"]),
+        number(&device["numerics"]["spo2_percent"]),
+        readings(device),
+        number(&can["received"]),
+        number(&can["lost"]),
+        number(&can["late"]),
+        number(&can["commands_sent"]),
+        number(&can["commands_missed"]),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations() {
+        assert_eq!(duration("60s"), Ok(Duration::from_secs(60)));
+        assert_eq!(duration("5m"), Ok(Duration::from_secs(300)));
+        assert_eq!(duration("7"), Ok(Duration::from_secs(7)));
+        assert!(duration("s").is_err() && duration("5 parsecs").is_err());
+    }
+
+    #[test]
+    fn stages_of_console_lines() {
+        assert_eq!(stage_of("rom: loader 0.1.0 verified"), Some("rom"));
+        assert_eq!(stage_of("[    0.1] random: crng init done"), None);
     }
 }

@@ -15,7 +15,11 @@ pub fn check() -> Result<()> {
     let files = markdown_files()?;
     for file in &files {
         let text = fs::read_to_string(file)?;
-        let name = file.strip_prefix(paths::root()).unwrap_or(file).display().to_string();
+        let name = file
+            .strip_prefix(paths::root())
+            .unwrap_or(file)
+            .display()
+            .to_string();
         links(&text, file, &name, &mut problems);
         commands(&text, &name, &mut problems);
     }
@@ -28,9 +32,16 @@ pub fn check() -> Result<()> {
 
 /// Every Markdown file that is part of the source.
 fn markdown_files() -> Result<Vec<PathBuf>> {
-    let output = Command::new("git").args(["ls-files", "-co", "--exclude-standard", "*.md"]).current_dir(paths::root()).output()?;
+    let output = Command::new("git")
+        .args(["ls-files", "-co", "--exclude-standard", "*.md"])
+        .current_dir(paths::root())
+        .output()?;
     let list = String::from_utf8_lossy(&output.stdout).into_owned();
-    let files: Vec<PathBuf> = list.lines().map(|line| paths::root().join(line)).filter(|path| path.exists()).collect();
+    let files: Vec<PathBuf> = list
+        .lines()
+        .map(|line| paths::root().join(line))
+        .filter(|path| path.exists())
+        .collect();
     if files.is_empty() {
         bail!("no Markdown file found");
     }
@@ -41,13 +52,20 @@ fn markdown_files() -> Result<Vec<PathBuf>> {
 fn links(text: &str, file: &Path, name: &str, problems: &mut Vec<String>) {
     let folder = file.parent().unwrap_or(file);
     for (number, line) in text.lines().enumerate() {
-        for target in line.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+        for target in line
+            .split("](")
+            .skip(1)
+            .filter_map(|rest| rest.split(')').next())
+        {
             let plain = target.split('#').next().unwrap_or("");
             if plain.is_empty() || plain.contains("://") || plain.starts_with("mailto:") {
                 continue;
             }
             if !folder.join(plain).exists() {
-                problems.push(format!("{name}:{}: the link {target} leads nowhere", number + 1));
+                problems.push(format!(
+                    "{name}:{}: the link {target} leads nowhere",
+                    number + 1
+                ));
             }
         }
     }
@@ -61,19 +79,45 @@ fn commands(text: &str, name: &str, problems: &mut Vec<String>) {
             in_block = !in_block;
             continue;
         }
-        let Some(command) = line.trim_start().strip_prefix("./lazaret ").filter(|_| in_block) else { continue };
-        let words: Vec<&str> = command.split('#').next().unwrap_or("").split_whitespace().collect();
-        let Some(subcommand) = words.first().filter(|word| !word.starts_with('-')) else { continue };
-        let help = std::env::current_exe().ok().and_then(|exe| Command::new(exe).args([subcommand, "--help"]).output().ok());
-        let help = help.filter(|output| output.status.success()).map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
-        let Some(help) = help else {
-            problems.push(format!("{name}:{}: there is no `./lazaret {subcommand}`", number + 1));
+        let Some(command) = line
+            .trim_start()
+            .strip_prefix("./lazaret ")
+            .filter(|_| in_block)
+        else {
             continue;
         };
-        for flag in words.iter().filter(|word| word.starts_with("--") && word.len() > 2) {
+        let words: Vec<&str> = command
+            .split('#')
+            .next()
+            .unwrap_or("")
+            .split_whitespace()
+            .collect();
+        let Some(subcommand) = words.first().filter(|word| !word.starts_with('-')) else {
+            continue;
+        };
+        let help = std::env::current_exe()
+            .ok()
+            .and_then(|exe| Command::new(exe).args([subcommand, "--help"]).output().ok());
+        let help = help
+            .filter(|output| output.status.success())
+            .map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
+        let Some(help) = help else {
+            problems.push(format!(
+                "{name}:{}: there is no `./lazaret {subcommand}`",
+                number + 1
+            ));
+            continue;
+        };
+        for flag in words
+            .iter()
+            .filter(|word| word.starts_with("--") && word.len() > 2)
+        {
             let flag = flag.split('=').next().unwrap_or(flag);
             if !help.contains(flag) {
-                problems.push(format!("{name}:{}: `./lazaret {subcommand}` has no {flag}", number + 1));
+                problems.push(format!(
+                    "{name}:{}: `./lazaret {subcommand}` has no {flag}",
+                    number + 1
+                ));
             }
         }
     }

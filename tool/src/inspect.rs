@@ -19,7 +19,10 @@ pub struct Options {
 /// # Errors
 /// Where the file cannot be read, and where the device would refuse it.
 pub fn run(options: &Options) -> Result<()> {
-    let file = options.file.clone().unwrap_or_else(|| paths::output().join("flash.img"));
+    let file = options
+        .file
+        .clone()
+        .unwrap_or_else(|| paths::output().join("flash.img"));
     let report = images::inspect(&build::description()?, &file)?;
     if options.json {
         println!("{}", serde_json::to_string_pretty(&report)?);
@@ -40,8 +43,14 @@ fn print_report(report: &images::Report) {
     for slot in &report.slots {
         println!("{}", slot.name);
         for document in &slot.documents {
-            let sequence = document.sequence.map(|n| format!(", sequence {n}")).unwrap_or_default();
-            println!("  {:<18} {:>7} bytes{sequence}  {}", document.name, document.bytes, document.status);
+            let sequence = document
+                .sequence
+                .map(|n| format!(", sequence {n}"))
+                .unwrap_or_default();
+            println!(
+                "  {:<18} {:>7} bytes{sequence}  {}",
+                document.name, document.bytes, document.status
+            );
             for signature in &document.signatures {
                 let valid = match signature.valid {
                     Some(true) => "valid",
@@ -52,7 +61,10 @@ fn print_report(report: &images::Report) {
             }
         }
         for key in &slot.keys {
-            println!("  key {:<12} P-256 {:.16}…  ML-DSA-65 {:.16}…", key.role, key.p256_digest, key.ml_dsa_65_digest);
+            println!(
+                "  key {:<12} P-256 {:.16}…  ML-DSA-65 {:.16}…",
+                key.role, key.p256_digest, key.ml_dsa_65_digest
+            );
         }
         for component in &slot.components {
             println!(
@@ -63,7 +75,14 @@ fn print_report(report: &images::Report) {
                 component.load_address,
                 component.digest,
                 component.status,
-                if component.compression == "none" { String::new() } else { format!(" ({}, {} stored)", component.compression, component.stored_bytes) },
+                if component.compression == "none" {
+                    String::new()
+                } else {
+                    format!(
+                        " ({}, {} stored)",
+                        component.compression, component.stored_bytes
+                    )
+                },
             );
         }
     }

@@ -32,16 +32,26 @@ pub fn run(options: &Options) -> Result<()> {
             .iter()
             .map(|(role, keys)| serde_json::json!({"role": role, "p256": digest(&keys.p256_public()), "ml_dsa_65": digest(&keys.ml_dsa_public())}))
             .collect();
-        println!("{}", serde_json::json!({"folder": folder, "root_keys_digest": burned, "keys": list}));
+        println!(
+            "{}",
+            serde_json::json!({"folder": folder, "root_keys_digest": burned, "keys": list})
+        );
         return Ok(());
     }
     if !made.is_empty() {
         ui::done(&format!("made: {}", made.join(", ")));
     }
-    println!("development keys in {} (never commit them; real root keys stay offline)", folder.display());
+    println!(
+        "development keys in {} (never commit them; real root keys stay offline)",
+        folder.display()
+    );
     println!("burned into the one-time-programmable sector: {burned}");
     for (role, keys) in roles {
-        println!("  {role:<12} P-256 {:.16}…  ML-DSA-65 {:.16}…", digest(&keys.p256_public()), digest(&keys.ml_dsa_public()));
+        println!(
+            "  {role:<12} P-256 {:.16}…  ML-DSA-65 {:.16}…",
+            digest(&keys.p256_public()),
+            digest(&keys.ml_dsa_public())
+        );
     }
     Ok(())
 }

@@ -1,9 +1,11 @@
 //! The machine the device runs on: QEMU, started, watched and stopped by its own process id.
 
 use anyhow::{Context as _, Result, bail};
+use lazaret_description::Description;
 use serde_json::{Value, json};
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -21,8 +23,10 @@ pub struct Config {
     pub cores: u32,
     /// DRAM in MiB.
     pub dram_mib: u64,
-    /// Whether the guest has a network card, joined to this host's loopback as 10.0.2.2.
+    /// Whether the guest has a network card.
     pub network: bool,
+    /// What the guest reaches over it, and it reaches nothing else.
+    pub ward: Option<WardRoute>,
     /// Whether to wait, stopped, for a `cont`.
     pub stopped: bool,
     /// Whether to open a gdb socket (`gdb.sock`).
@@ -31,6 +35,53 @@ pub struct Config {
     pub instructions: bool,
     /// Further arguments for QEMU.
     pub arguments: Vec<String>,
+}
+
+/// The one address the guest reaches, and what answers there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WardRoute {
+    /// The ward's address as the guest sees it.
+    pub guest: SocketAddrV4,
+    /// Where the ward listens on this host.
+    pub host: SocketAddr,
+}
+
+impl WardRoute {
+    /// The route to a ward that listens at `host`, for a device of `description`.
+    ///
+    /// # Errors
+    /// Where the description's ward is not named by an IPv4 address.
+    pub fn new(description: &Description, host: SocketAddr) -> Result<Self> {
+        let ward = &description.ward;
+        let name = ward.host.as_ref();
+        let address: Ipv4Addr = name.parse().with_context(|| {
+            format!("[ward] host = {name:?}: QEMU's network needs an IPv4 address here")
+        })?;
+        let port = ward.port;
+        Ok(Self {
+            guest: SocketAddrV4::new(address, port),
+            host,
+        })
+    }
+
+    /// QEMU's user network around the ward's address: everything else is refused.
+    fn netdev(&self) -> String {
+        let [a, b, c, d] = self.guest.ip().octets();
+        // The network's own host and name server must be somewhere else than the ward.
+        let other = |wanted: u8| if d == wanted { wanted - 2 } else { wanted };
+        let quoted = |text: &str| text.replace(',', ",,");
+        let pipe = crate::build::host_program("lazaret").display().to_string();
+        format!(
+            "user,id=net,restrict=on,net={a}.{b}.{c}.0/24,host={a}.{b}.{c}.{},dns={a}.{b}.{c}.{},dhcpstart={a}.{b}.{c}.{},\
+             guestfwd=tcp:{}-cmd:'{}' pipe {}",
+            other(254),
+            other(253),
+            other(15),
+            self.guest,
+            quoted(&pipe),
+            self.host
+        )
+    }
 }
 
 impl Config {
@@ -43,6 +94,7 @@ impl Config {
             cores: 4,
             dram_mib: 1024,
             network: true,
+            ward: None,
             stopped: false,
             gdb: false,
             instructions: false,
@@ -60,29 +112,54 @@ impl Config {
     fn qemu_arguments(&self) -> Vec<String> {
         let at = |name: &str| self.directory.join(name).display().to_string();
         let mut list: Vec<String> = [
-            "-M", "virt,secure=on,virtualization=on,gic-version=3,iommu=smmuv3",
-            "-cpu", "max,sve=off,sme=off,pauth-impdef=on",
-            "-nodefaults", "-no-user-config", "-display", "none",
+            "-M",
+            "virt,secure=on,virtualization=on,gic-version=3,iommu=smmuv3",
+            "-cpu",
+            "max,sve=off,sme=off,pauth-impdef=on",
+            "-nodefaults",
+            "-no-user-config",
+            "-display",
+            "none",
         ]
         .map(String::from)
         .to_vec();
         let mut add = |words: [String; 2]| list.extend(words);
         add(["-smp".into(), self.cores.to_string()]);
         add(["-m".into(), self.dram_mib.to_string()]);
-        add(["-drive".into(), format!("if=pflash,unit=0,format=raw,file={}", at("flash.img"))]);
+        add([
+            "-drive".into(),
+            format!("if=pflash,unit=0,format=raw,file={}", at("flash.img")),
+        ]);
         add(["-chardev".into(), "stdio,id=console,signal=off".into()]);
         add(["-serial".into(), "chardev:console".into()]);
-        add(["-chardev".into(), format!("socket,id=can,path={},server=on,wait=off", at("can.sock"))]);
+        add([
+            "-chardev".into(),
+            format!("socket,id=can,path={},server=on,wait=off", at("can.sock")),
+        ]);
         add(["-serial".into(), "chardev:can".into()]);
-        add(["-qmp".into(), format!("unix:{},server=on,wait=off", at("qmp.sock"))]);
+        add([
+            "-qmp".into(),
+            format!("unix:{},server=on,wait=off", at("qmp.sock")),
+        ]);
         if self.network {
-            add(["-netdev".into(), "user,id=net".into()]);
-            add(["-device".into(), "virtio-net-pci,netdev=net,addr=1.0,disable-legacy=on,iommu_platform=on,romfile=".into()]);
+            let network = self
+                .ward
+                .as_ref()
+                .map_or("user,id=net,restrict=on".into(), WardRoute::netdev);
+            add(["-netdev".into(), network]);
+            add([
+                "-device".into(),
+                "virtio-net-pci,netdev=net,addr=1.0,disable-legacy=on,iommu_platform=on,romfile="
+                    .into(),
+            ]);
         } else {
             add(["-nic".into(), "none".into()]);
         }
         if self.gdb {
-            add(["-chardev".into(), format!("socket,id=gdb,path={},server=on,wait=off", at("gdb.sock"))]);
+            add([
+                "-chardev".into(),
+                format!("socket,id=gdb,path={},server=on,wait=off", at("gdb.sock")),
+            ]);
             add(["-gdb".into(), "chardev:gdb".into()]);
         }
         if self.instructions {
@@ -124,8 +201,12 @@ impl Machine {
             let _ = fs::remove_file(config.directory.join(name));
         }
         let flash = config.directory.join("flash.img");
-        fs::copy(&config.flash, &flash)
-            .with_context(|| format!("cannot copy {}: run `./lazaret build` first", config.flash.display()))?;
+        fs::copy(&config.flash, &flash).with_context(|| {
+            format!(
+                "cannot copy {}: run `./lazaret build` first",
+                config.flash.display()
+            )
+        })?;
         let errors = fs::File::create(config.directory.join("qemu.log"))?;
         let started = Instant::now();
         let mut child = Command::new("qemu-system-aarch64")
@@ -134,13 +215,21 @@ impl Machine {
             .stdout(Stdio::piped())
             .stderr(errors)
             .spawn()
-            .context("qemu-system-aarch64 cannot be started: it is in Debian's package qemu-system-arm")?;
+            .context(
+                "qemu-system-aarch64 cannot be started: it is in Debian's package qemu-system-arm",
+            )?;
         let console = Arc::new(Console::default());
         let output = child.stdout.take().context("no console")?;
         let log = fs::File::create(config.directory.join("console.log"))?;
         let writer = Arc::clone(&console);
         std::thread::spawn(move || follow(output, log, &writer));
-        Ok(Self { child, config, console, started, qmp: None })
+        Ok(Self {
+            child,
+            config,
+            console,
+            started,
+            qmp: None,
+        })
     }
 
     /// How it was started.
@@ -158,7 +247,11 @@ impl Machine {
     /// Everything the console has printed.
     #[must_use]
     pub fn console(&self) -> String {
-        self.console.text.lock().map(|text| text.0.clone()).unwrap_or_default()
+        self.console
+            .text
+            .lock()
+            .map(|text| text.0.clone())
+            .unwrap_or_default()
     }
 
     /// Waits until the console shows `wanted`, or QEMU ended, or `limit` (for a hang) is over.
@@ -176,7 +269,11 @@ impl Machine {
     /// As [`Machine::wait_for`].
     pub fn wait_until(&self, limit: Duration, enough: impl Fn(&str) -> bool) -> Result<String> {
         let deadline = Instant::now() + limit;
-        let mut text = self.console.text.lock().map_err(|_| anyhow::anyhow!("console reader died"))?;
+        let mut text = self
+            .console
+            .text
+            .lock()
+            .map_err(|_| anyhow::anyhow!("console reader died"))?;
         loop {
             if enough(&text.0) {
                 return Ok(text.0.clone());
@@ -184,10 +281,19 @@ impl Machine {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() || text.1 {
                 let why = if text.1 { "QEMU ended" } else { "time is over" };
-                let log = fs::read_to_string(self.config.directory.join("qemu.log")).unwrap_or_default();
-                bail!("{why}; the console's last lines:\n{}\n{log}", last_lines(&text.0, 15));
+                let log =
+                    fs::read_to_string(self.config.directory.join("qemu.log")).unwrap_or_default();
+                bail!(
+                    "{why}; the console's last lines:\n{}\n{log}",
+                    last_lines(&text.0, 15)
+                );
             }
-            text = self.console.grown.wait_timeout(text, left).map_err(|_| anyhow::anyhow!("console reader died"))?.0;
+            text = self
+                .console
+                .grown
+                .wait_timeout(text, left)
+                .map_err(|_| anyhow::anyhow!("console reader died"))?
+                .0;
         }
     }
 
@@ -225,7 +331,9 @@ impl Machine {
         }
         let cores = self.qmp("query-cpus-fast", json!({}))?;
         for core in cores.as_array().context("query-cpus-fast")? {
-            let thread = core["thread-id"].as_i64().and_then(|id| i32::try_from(id).ok());
+            let thread = core["thread-id"]
+                .as_i64()
+                .and_then(|id| i32::try_from(id).ok());
             let Some(thread) = thread.and_then(rustix::process::Pid::from_raw) else {
                 continue;
             };
@@ -257,7 +365,10 @@ impl Machine {
         let deadline = Instant::now() + limit;
         while self.is_running() {
             if Instant::now() > deadline {
-                bail!("the machine did not power off; the console's last lines:\n{}", last_lines(&self.console(), 15));
+                bail!(
+                    "the machine did not power off; the console's last lines:\n{}",
+                    last_lines(&self.console(), 15)
+                );
             }
             std::thread::sleep(Duration::from_millis(20));
         }
@@ -282,7 +393,9 @@ fn follow(mut output: impl Read, mut log: fs::File, console: &Console) {
     let mut buffer = [0_u8; 4096];
     loop {
         let count = output.read(&mut buffer).unwrap_or(0);
-        let Ok(mut text) = console.text.lock() else { return };
+        let Ok(mut text) = console.text.lock() else {
+            return;
+        };
         if count == 0 {
             text.1 = true;
             console.grown.notify_all();
@@ -318,7 +431,10 @@ impl Qmp {
             }
         };
         stream.set_read_timeout(Some(Duration::from_secs(60)))?;
-        let mut qmp = Self { reader: BufReader::new(stream.try_clone()?), writer: stream };
+        let mut qmp = Self {
+            reader: BufReader::new(stream.try_clone()?),
+            writer: stream,
+        };
         qmp.line()?;
         qmp.call("qmp_capabilities", json!({}))?;
         Ok(qmp)
@@ -333,7 +449,11 @@ impl Qmp {
     }
 
     fn call(&mut self, command: &str, arguments: Value) -> Result<Value> {
-        writeln!(self.writer, "{}", json!({"execute": command, "arguments": arguments}))?;
+        writeln!(
+            self.writer,
+            "{}",
+            json!({"execute": command, "arguments": arguments})
+        )?;
         loop {
             let mut answer = self.line()?;
             if let Some(error) = answer.get("error") {

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
-use lazaret::{bench, build, demo, doctor, inspect, keys, run, test, ui};
+use lazaret::{bench, build, demo, doctor, inspect, keys, pipe, run, test, ui};
 
 /// An open security platform for connected medical devices: builds, signs, runs, watches and tests it all
 #[derive(Parser)]
@@ -30,6 +30,8 @@ enum Command {
     Keys(keys::Options),
     /// Work on the Linux guest: build it, or refresh its lock file
     Guest(build::GuestOptions),
+    #[command(hide = true)]
+    Pipe(pipe::Options),
     /// Is this machine ready, and what is missing?
     Doctor,
 }
@@ -49,7 +51,10 @@ fn dispatch(command: Command) -> Result<()> {
         Command::Demo(options) => demo::run(&options),
         Command::Build => {
             let built = build::everything(build::description()?)?;
-            ui::done(&format!("{}: run it with `./lazaret demo` or `./lazaret run`, look into it with `./lazaret inspect`", built.flash.display()));
+            ui::done(&format!(
+                "{}: run it with `./lazaret demo` or `./lazaret run`, look into it with `./lazaret inspect`",
+                built.flash.display()
+            ));
             Ok(())
         }
         Command::Run(options) => run::run(&options),
@@ -58,6 +63,7 @@ fn dispatch(command: Command) -> Result<()> {
         Command::Inspect(options) => inspect::run(&options),
         Command::Keys(options) => keys::run(&options),
         Command::Guest(options) => build::guest_command(&options),
+        Command::Pipe(options) => pipe::run(&options),
         Command::Doctor => doctor::run(),
     }
 }

@@ -41,14 +41,21 @@ pub fn run(options: &Options) -> Result<()> {
     config.instructions = options.instructions;
     config.arguments.clone_from(&options.arguments);
     if options.gdb {
-        ui::note(&format!("gdb-multiarch -ex 'target remote {}'", config.directory.join("gdb.sock").display()));
+        ui::note(&format!(
+            "gdb-multiarch -ex 'target remote {}'",
+            config.directory.join("gdb.sock").display()
+        ));
     }
     let mut machine = Machine::start(config)?;
     if !options.instructions {
         ui::note(machine.pin()?);
     }
     let mut shown = 0;
-    while machine.is_running() && options.duration.is_none_or(|limit| machine.started().elapsed() < limit) {
+    while machine.is_running()
+        && options
+            .duration
+            .is_none_or(|limit| machine.started().elapsed() < limit)
+    {
         let text = machine.console();
         if let Some(new) = text.get(shown..) {
             print!("{new}");

@@ -23,17 +23,43 @@ const STEPS: &[Step] = &[
     ("description", || build::description().map(drop)),
     ("format", || host(&["fmt", "--all", "--check"])),
     ("clippy on the host", || {
-        host(&["clippy", "--locked", "--workspace", "--all-targets", "-q", "--", "-D", "warnings"])
+        host(&[
+            "clippy",
+            "--locked",
+            "--workspace",
+            "--all-targets",
+            "-q",
+            "--",
+            "-D",
+            "warnings",
+        ])
     }),
     ("clippy on the firmware", clippy_firmware),
     ("unit and property tests", || {
-        host(&["test", "--locked", "--workspace", "--exclude", "system-tests", "-q"])
+        host(&[
+            "test",
+            "--locked",
+            "--workspace",
+            "--exclude",
+            "system-tests",
+            "-q",
+        ])
     }),
-    ("build", || build::everything(build::description()?).map(drop)),
+    ("build", || {
+        build::everything(build::description()?).map(drop)
+    }),
     ("size budgets", sizes::check),
     ("docs", docs::check),
     ("system tests", || {
-        host(&["test", "--locked", "-p", "system-tests", "--", "--test-threads=1", "--nocapture"])
+        host(&[
+            "test",
+            "--locked",
+            "-p",
+            "system-tests",
+            "--",
+            "--test-threads=1",
+            "--nocapture",
+        ])
     }),
 ];
 
@@ -42,7 +68,12 @@ const STEPS: &[Step] = &[
 /// # Errors
 /// Where a step failed; the others ran all the same.
 pub fn run(options: &Options) -> Result<()> {
-    let wanted = |name: &str| options.only.as_deref().is_none_or(|only| name.contains(only));
+    let wanted = |name: &str| {
+        options
+            .only
+            .as_deref()
+            .is_none_or(|only| name.contains(only))
+    };
     let steps: Vec<&Step> = STEPS.iter().filter(|(name, _)| wanted(name)).collect();
     if options.list {
         steps.iter().for_each(|(name, _)| println!("{name}"));
@@ -63,7 +94,11 @@ pub fn run(options: &Options) -> Result<()> {
             }
         }
     }
-    println!("steps: {} passed, {} failed", steps.len() - failed.len(), failed.len());
+    println!(
+        "steps: {} passed, {} failed",
+        steps.len() - failed.len(),
+        failed.len()
+    );
     if failed.is_empty() {
         return Ok(());
     }
@@ -72,7 +107,10 @@ pub fn run(options: &Options) -> Result<()> {
 
 /// Runs cargo for the host, its output on this terminal.
 fn host(arguments: &[&str]) -> Result<()> {
-    let status = Command::new("cargo").args(arguments).current_dir(paths::root()).status()?;
+    let status = Command::new("cargo")
+        .args(arguments)
+        .current_dir(paths::root())
+        .status()?;
     if status.success() {
         return Ok(());
     }
@@ -88,7 +126,13 @@ fn clippy_firmware() -> Result<()> {
             .filter(|stage| stage.target == target)
             .flat_map(|stage| ["-p", &stage.package])
             .collect();
-        build::firmware_cargo(&work, "clippy", target, &packages, &["--", "-D", "warnings"])?;
+        build::firmware_cargo(
+            &work,
+            "clippy",
+            target,
+            &packages,
+            &["--", "-D", "warnings"],
+        )?;
         work.finish("");
     }
     Ok(())

@@ -3,15 +3,33 @@
 use anstyle::{AnsiColor, Style};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::IsTerminal;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 const GOOD: Style = AnsiColor::Green.on_default().bold();
 const BAD: Style = AnsiColor::Red.on_default().bold();
 const NOTE: Style = AnsiColor::Yellow.on_default();
 
+/// Whether stdout is for machines: then people are told on stderr.
+static QUIET: AtomicBool = AtomicBool::new(false);
+
+/// Keeps stdout free for machines: what people are told goes to stderr.
+pub fn quiet(yes: bool) {
+    QUIET.store(yes, Ordering::Relaxed);
+}
+
+/// Tells people a line.
+pub fn tell(text: &str) {
+    if QUIET.load(Ordering::Relaxed) {
+        anstream::eprintln!("{text}");
+    } else {
+        anstream::println!("{text}");
+    }
+}
+
 /// One finished stage: a check mark and a line.
 pub fn done(text: &str) {
-    anstream::println!("{GOOD}✓{GOOD:#} {text}");
+    tell(&format!("{GOOD}✓{GOOD:#} {text}"));
 }
 
 /// Something that failed.
@@ -21,7 +39,7 @@ pub fn failed(text: &str) {
 
 /// Something worth knowing.
 pub fn note(text: &str) {
-    anstream::println!("{NOTE}·{NOTE:#} {text}");
+    tell(&format!("{NOTE}·{NOTE:#} {text}"));
 }
 
 /// Work that takes a while: a spinner on a terminal, two plain lines elsewhere.
@@ -38,7 +56,7 @@ impl Work {
         let bar = if std::io::stderr().is_terminal() {
             ProgressBar::new_spinner()
         } else {
-            anstream::println!("  {name} ...");
+            tell(&format!("  {name} ..."));
             ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden())
         };
         if let Ok(style) = ProgressStyle::with_template("{spinner} {prefix} {elapsed} {wide_msg}") {
@@ -62,8 +80,16 @@ impl Work {
     pub fn finish(self, what: &str) {
         self.bar.finish_and_clear();
         let seconds = self.started.elapsed().as_secs();
-        let took = if seconds > 1 { format!(" ({seconds} s)") } else { String::new() };
-        let what = if what.is_empty() { String::new() } else { format!(": {what}") };
+        let took = if seconds > 1 {
+            format!(" ({seconds} s)")
+        } else {
+            String::new()
+        };
+        let what = if what.is_empty() {
+            String::new()
+        } else {
+            format!(": {what}")
+        };
         done(&format!("{}{what}{took}", self.name));
     }
 }
