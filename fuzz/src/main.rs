@@ -5,10 +5,15 @@ fn main() {
     let name = arguments.next().unwrap_or_default();
     let Some(target) = fuzz::TARGETS.iter().find(|target| target.name == name) else {
         eprintln!("name one of:");
-        fuzz::TARGETS.iter().for_each(|target| eprintln!("  {}", target.name));
+        fuzz::TARGETS
+            .iter()
+            .for_each(|target| eprintln!("  {}", target.name));
         std::process::exit(2);
     };
-    let from = arguments.next().and_then(|seed| seed.parse().ok()).unwrap_or(1_u64);
+    let from = arguments
+        .next()
+        .and_then(|seed| seed.parse().ok())
+        .unwrap_or(1_u64);
     for round in 0.. {
         println!("{name}: seed {}", from + round);
         fuzz::run(target, from + round, 100_000);
