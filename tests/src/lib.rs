@@ -3,4 +3,4 @@
 //! The tests stand in `tests/tests`; this library starts what they need and reaches into the
 //! machine from outside, through QEMU's gdb stub, so that the images need no test hooks.
 
-pub mod gdb;
+pub use lazaret::gdb;

@@ -5,6 +5,7 @@ pub mod build;
 pub mod demo;
 pub mod docs;
 pub mod doctor;
+pub mod gdb;
 pub mod inspect;
 pub mod keys;
 pub mod machine;

@@ -6,6 +6,7 @@
 pub mod boot;
 pub mod calls;
 pub mod path;
+pub mod rig;
 pub mod rows;
 pub mod tasks;
 pub mod vitals;

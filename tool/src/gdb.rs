@@ -89,8 +89,11 @@ impl Gdb {
         let answer = self.ask(&format!("p{number:x}"))?;
         let mut bytes = [0; 8];
         for (index, byte) in bytes.iter_mut().enumerate() {
-            let Some(digits) = answer.get(index * 2..index * 2 + 2) else { break };
-            *byte = u8::from_str_radix(digits, 16).with_context(|| format!("register {number}: {answer}"))?;
+            let Some(digits) = answer.get(index * 2..index * 2 + 2) else {
+                break;
+            };
+            *byte = u8::from_str_radix(digits, 16)
+                .with_context(|| format!("register {number}: {answer}"))?;
         }
         Ok(u64::from_le_bytes(bytes))
     }
@@ -100,8 +103,39 @@ impl Gdb {
     /// # Errors
     /// Where the stub refuses.
     pub fn set_register(&mut self, number: usize, value: u64) -> Result<()> {
-        let digits: String = value.to_le_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+        let digits: String = value
+            .to_le_bytes()
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
         expect_ok(&self.ask(&format!("P{number:x}={digits}"))?)
+    }
+
+    /// Reads memory as the chosen core sees it now.
+    ///
+    /// # Errors
+    /// Where the stub refuses.
+    pub fn memory(&mut self, address: u64, bytes: usize) -> Result<Vec<u8>> {
+        let mut all = Vec::with_capacity(bytes);
+        while all.len() < bytes {
+            let at = address + all.len() as u64;
+            // A packet of the stub holds 4096 characters.
+            let count = (bytes - all.len()).min(1024);
+            let answer = self.ask(&format!("m{at:x},{count:x}"))?;
+            let byte = |index: usize| u8::from_str_radix(answer.get(index..index + 2)?, 16).ok();
+            let part: Option<Vec<u8>> = (0..count).map(|index| byte(2 * index)).collect();
+            all.extend(part.with_context(|| format!("memory at {at:#x}: {answer:.40}"))?);
+        }
+        Ok(all)
+    }
+
+    /// Writes memory as the chosen core sees it now.
+    ///
+    /// # Errors
+    /// Where the stub refuses.
+    pub fn set_memory(&mut self, address: u64, bytes: &[u8]) -> Result<()> {
+        let digits: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        expect_ok(&self.ask(&format!("M{address:x},{:x}:{digits}", bytes.len()))?)
     }
 
     /// Stops wherever `address` is executed (hardware breakpoint).
