@@ -7,6 +7,7 @@
 
 pub mod barrier;
 pub mod call;
+mod copy;
 pub mod counter;
 pub mod el0;
 pub mod el1;

@@ -1,7 +1,7 @@
 //! The first instructions, the tables and vectors of the boot ROM, and the jump to the loader.
 //!
-//! All cores leave reset here. Core 0 goes on; the others wait for an address in the mailbox, the top 8 bytes of
-//! rom-ram, which secure software writes and clears again. Before any Rust runs, core 0 has a stack, vectors, an identity
+//! All cores leave reset here. Core 0 goes on; the others sleep until a Group 0 interrupt, and then look for an address in
+//! the mailbox, the top 8 bytes of rom-ram, which secure software writes and clears again. Before any Rust runs, core 0 has a stack, vectors, an identity
 //! map of the first GiB (4 KiB granule, 30 bits, so look-up starts at level 2), and caches. Read-only is all of the flash,
 //! executable only the ROM's own region, writable only SRAM and the console.
 
@@ -86,11 +86,22 @@ global_asm!(
     "subs x5, x5, #1",
     "b.ne 4b",
     "ret",
-    // The other cores: wait for an address, MMU off.
-    "9: ldr x1, =__mailbox",
+    // The other cores: sleep until there is an address, MMU off. What wakes them is a Group 0 interrupt, masked and
+    // taken by hand: an emulated `wfe` would keep a host core busy.
+    "9: mov x0, #0xf", // system registers, no bypass (IHI 0069, 12.2.24)
+    "msr icc_sre_el3, x0",
+    "isb",
+    "mov x0, #0xff",
+    "msr icc_pmr_el1, x0",
+    "mov x0, #1",
+    "msr icc_igrpen0_el1, x0",
+    "isb",
+    "ldr x1, =__mailbox",
     "8: ldr x0, [x1]",
     "cbnz x0, 7f",
-    "wfe",
+    "wfi",
+    "mrs x2, icc_iar0_el1",
+    "msr icc_eoir0_el1, x2", // ignored where there was none (1020 to 1023)
     "b 8b",
     "7: br x0",
     ".global rom_leave",

@@ -20,9 +20,7 @@ extern "C" fn monitor_main(core: usize, boot_info: u64) -> ! {
     if core == SECURE_CORE {
         start_machine(boot_info)
     }
-    if interrupts::divide_private(core) {
-        PSCI.check_in(core);
-    }
+    PSCI.check_in(core);
     park(core)
 }
 
@@ -77,11 +75,16 @@ fn note_entry(boot_info: u64) {
     }
 }
 
-/// Releases the other cores from ROM and waits for them; how many cores there are then.
+/// Releases the other cores from ROM, where they sleep until they are interrupted, and waits for
+/// them; how many cores there are then.
 fn bring_up_cores() -> usize {
     board::qemu_virt::write_secondary_mailbox(crate::entry::secondary_entry());
     arch::barrier::dsb_sy();
-    arch::barrier::sev();
+    for core in (0..CORES).filter(|core| *core != SECURE_CORE) {
+        if interrupts::divide_private(core) {
+            wake(core);
+        }
+    }
     let all = |core: usize| core == SECURE_CORE || PSCI.is_present(core);
     let deadline = arch::counter::now_ticks() + arch::counter::ticks_of_us(CORES_UP_US);
     while !(0..CORES).all(all) && arch::counter::now_ticks() < deadline {

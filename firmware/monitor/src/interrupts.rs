@@ -71,8 +71,8 @@ pub fn divide_shared() {
     gic.wait_for_writes();
 }
 
-/// Wakes and divides the private interrupts of `core`; on that core. False where its
-/// redistributor does not wake.
+/// Wakes and divides the private interrupts of `core`, before any world runs there. False where
+/// its redistributor does not wake.
 pub fn divide_private(core: usize) -> bool {
     let Some(gic) = board::redistributor(core) else {
         return false;
