@@ -228,8 +228,17 @@ impl Counters {
         }
     }
 
-    /// Makes the page valid: the hypervisor, once.
+    /// Makes the page valid, all counts zero: the hypervisor, once, before another core is up.
     pub fn begin(&self) {
+        for mark in &self.marks {
+            mark.store(0, Ordering::Relaxed);
+        }
+        for core in &self.cores {
+            for counter in core.exits.iter().chain(&core.refused) {
+                counter.store(0, Ordering::Relaxed);
+            }
+            core.last.count.store(0, Ordering::Relaxed);
+        }
         self.state.store(State::Off as u32, Ordering::Relaxed);
         self.cores_inside.store(0, Ordering::Relaxed);
         self.version.store(VERSION, Ordering::Relaxed);
@@ -458,7 +467,12 @@ mod tests {
     fn page_is_valid_only_once_begun() {
         let counters = Counters::new();
         assert!(!counters.header());
+        // What an earlier run left is gone.
+        counters.exit(3, Exit::Trap);
+        counters.refuse(Refusal::Trap, &Fault::default());
         counters.begin();
+        assert_eq!(counters.exits(Exit::Trap), 0);
+        assert_eq!(counters.cores[0].last.get(), None);
         assert!(counters.header());
         assert_eq!(counters.state(), Some(State::Off));
         assert!(!counters.end(State::Panicked), "it does not run");

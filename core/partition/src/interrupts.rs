@@ -16,6 +16,8 @@ pub struct Interrupts {
     pub private: u32,
     /// Its cores, a bit each.
     pub cores: u32,
+    /// Words of 32 interrupts beyond the first, as GICD_TYPER tells them: just enough.
+    lines: u64,
 }
 
 /// Answer to a read: `physical & keep | set`; where `keep` is 0 the hardware is not read.
@@ -135,6 +137,21 @@ const fn eight_each(bits: u32, bytes: u32) -> u64 {
 }
 
 impl Interrupts {
+    /// With these interrupts and cores; see the fields.
+    #[must_use]
+    pub const fn new(shared: [u32; 32], private: u32, cores: u32) -> Self {
+        let mut lines = 31;
+        while lines > 0 && shared[lines] == 0 {
+            lines -= 1;
+        }
+        Self {
+            shared,
+            private,
+            cores,
+            lines: lines as u64,
+        }
+    }
+
     /// Own bits of 32 interrupts from `word * 32` on.
     #[inline]
     const fn own(&self, word: usize) -> u32 {
@@ -143,15 +160,6 @@ impl Interrupts {
         } else {
             self.shared[word]
         }
-    }
-
-    /// Words of 32 interrupts beyond the first, as GICD_TYPER tells them: just enough.
-    const fn lines(&self) -> u64 {
-        let mut word = 31;
-        while word > 0 && self.shared[word] == 0 {
-            word -= 1;
-        }
-        word as u64
     }
 
     /// True if `interrupt` is a shared interrupt of the partition.
@@ -166,46 +174,63 @@ impl Interrupts {
         (word >> (offset & 31)) & ((1 << bytes) - 1)
     }
 
-    /// A read of the distributor; the access is aligned.
-    #[inline]
+    /// A read of 4 bytes that may be frequent: control, kind, enabled, pending, active. `None`: ask
+    /// [`Interrupts::read_distributor`].
+    #[inline(always)]
     #[must_use]
-    pub const fn read_distributor(&self, offset: u32, bytes: u32) -> Read {
-        if bytes == 4 && offset < 0x400 && offset >= 0x80 {
-            return match bank(offset) {
+    pub const fn read_frequent(&self, offset: u32) -> Option<Read> {
+        if offset < 0x400 && offset >= 0x80 {
+            return Some(match bank(offset) {
                 Bits::Group => NOTHING,
                 _ => keep(self.own((offset as usize >> 2) & 31) as u64),
-            };
+            });
         }
         match offset {
-            0x400..=0x7ff if bytes <= 4 => {
-                let word = self.own((offset as usize - 0x400) / 32);
-                keep(eight_each(self.own_priorities(word, offset, bytes), bytes))
-            }
-            0x6000..=0x7fff if bytes >= 4 => {
-                if !self.has((offset - 0x6000) >> 3) {
-                    return NOTHING;
-                }
-                keep(if bytes == 8 { u64::MAX } else { 0xffff_ffff })
-            }
-            _ if bytes != 4 => REFUSED_READ,
-            0x0 => Read {
+            0x0 => Some(Read {
                 keep: CONTROL_WRITE_PENDING,
                 set: CONTROL_ON,
                 refused: false,
-            },
-            0x4 => Read {
+            }),
+            0x4 => Some(Read {
                 keep: !KIND_HIDDEN & 0xffff_ffff,
-                set: self.lines(),
+                set: self.lines,
                 refused: false,
-            },
+            }),
+            _ => None,
+        }
+    }
+
+    const fn read_priorities(&self, offset: u32, bytes: u32) -> Read {
+        let word = self.own((offset as usize - 0x400) / 32);
+        keep(eight_each(self.own_priorities(word, offset, bytes), bytes))
+    }
+
+    const fn read_route(&self, offset: u32, bytes: u32) -> Read {
+        if !self.has((offset - 0x6000) >> 3) {
+            return NOTHING;
+        }
+        keep(if bytes == 8 { u64::MAX } else { 0xffff_ffff })
+    }
+
+    /// A read of the distributor; the access is aligned.
+    #[must_use]
+    pub const fn read_distributor(&self, offset: u32, bytes: u32) -> Read {
+        if bytes == 4
+            && let Some(read) = self.read_frequent(offset)
+        {
+            return read;
+        }
+        match offset {
+            0x400..=0x7ff if bytes <= 4 => self.read_priorities(offset, bytes),
+            0x6000..=0x7fff if bytes >= 4 => self.read_route(offset, bytes),
+            _ if bytes != 4 => REFUSED_READ,
             0x8 => keep(0xffff_ffff),
-            0xc..=0x3c => NOTHING,
+            0xc..=0x3c | 0xd00..=0xeff => NOTHING,
             0xc00..=0xcff => {
                 let first = (offset as usize - 0xc00) * 4;
                 let half = self.own(first / 32) >> (first as u32 & 16);
                 keep(two_each(half & 0xffff))
             }
-            0xd00..=0xeff => NOTHING,
             0xffd0..=0xffff => keep(0xffff_ffff),
             _ => REFUSED_READ,
         }
@@ -375,15 +400,15 @@ impl Interrupts {
 mod tests {
     use super::*;
 
-    const LINUX: Interrupts = Interrupts {
-        shared: {
+    const LINUX: Interrupts = Interrupts::new(
+        {
             let mut shared = [0; 32];
             shared[1] = (1 << 1) | (0b1111 << 3) | (1 << 16);
             shared
         },
-        private: 0xff | (1 << 27) | (1 << 30),
-        cores: 0b110,
-    };
+        0xff | (1 << 27) | (1 << 30),
+        0b110,
+    );
     const FOREIGN: u64 = 1 << 8;
 
     #[test]

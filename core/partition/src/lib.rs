@@ -8,6 +8,7 @@
 pub mod access;
 pub mod counters;
 pub mod exception;
+pub mod features;
 pub mod interrupts;
 pub mod mailbox;
 pub mod power;

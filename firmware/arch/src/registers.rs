@@ -83,6 +83,10 @@ system_registers! {
     r id_aa64isar0_el1 = "id_aa64isar0_el1";
     /// Instruction set 1.
     r id_aa64isar1_el1 = "id_aa64isar1_el1";
+    /// Instruction set 2 (by its encoding: older assemblers lack the name).
+    r id_aa64isar2_el1 = "s3_0_c0_c6_2";
+    /// Memory model features 2.
+    r id_aa64mmfr2_el1 = "id_aa64mmfr2_el1";
 
     // ---- exceptions -------------------------------------------------------------------
     /// Interrupt masks of the running core: D, A, I, F in bits 9:6.
@@ -280,6 +284,10 @@ system_registers! {
         TWI = 1 << 13;
         /// `wfe` traps.
         TWE = 1 << 14;
+        /// A system error is pending for EL1.
+        VSE = 1 << 8;
+        /// Identification registers of group 3 (ID_*) trap.
+        TID3 = 1 << 18;
         /// SMC traps.
         TSC = 1 << 19;
         /// Implementation defined registers trap.
@@ -322,6 +330,10 @@ system_registers! {
         TPMCR = 1 << 5;
         /// Performance monitors trapped.
         TPM = 1 << 6;
+        /// Statistical profiling trapped.
+        TPMS = 1 << 14;
+        /// Trace filter trapped.
+        TTRF = 1 << 19;
         /// Debug exceptions trapped.
         TDE = 1 << 8;
         /// Debug registers trapped.
@@ -481,6 +493,8 @@ system_registers! {
     rw icc_bpr1_el1 = "icc_bpr1_el1";
     /// Binary point of Group 0.
     rw icc_bpr0_el1 = "icc_bpr0_el1";
+    /// Active priorities of Group 1: zero is none.
+    rw icc_ap1r0_el1 = "icc_ap1r0_el1";
     /// Running priority.
     r icc_rpr_el1 = "icc_rpr_el1";
     /// System register interface at EL1.
