@@ -172,6 +172,10 @@ impl Deframer {
     ///
     /// # Errors
     /// A length of 0 or more than [`MAX_FRAME_BYTES`].
+    #[allow(
+        clippy::should_implement_trait,
+        reason = "it lends from itself, which no iterator can"
+    )]
     pub fn next(&mut self) -> Result<Option<&[u8]>, FrameError> {
         self.drop_taken();
         if self.filled < 2 {

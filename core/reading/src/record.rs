@@ -142,7 +142,7 @@ impl<'a> Samples<'a> {
     /// Samples in their encoding; `None` where there is half a sample.
     #[must_use]
     pub const fn new(bytes: &'a [u8]) -> Option<Self> {
-        if bytes.len() % 2 == 0 {
+        if bytes.len().is_multiple_of(2) {
             Some(Self(bytes))
         } else {
             None

@@ -27,6 +27,8 @@ pub struct Device {
     /// What the guest did wrong since this device was made.
     pub counters: Counters,
     interrupt: bool,
+    /// Interrupts that were not acknowledged at the last reminder.
+    reminded: u32,
     owes_event: bool,
 }
 
@@ -45,6 +47,7 @@ impl Device {
                 stream: 0,
             },
             interrupt: false,
+            reminded: 0,
             owes_event: false,
         }
     }
@@ -80,6 +83,7 @@ impl Device {
             Effect::Reset => {
                 self.queues = [None; QUEUES];
                 self.interrupt = false;
+                self.reminded = 0;
                 self.owes_event = false;
                 self.socket.forget(stream);
             }
@@ -117,9 +121,12 @@ impl Device {
         self.interrupt |= self.registers.fail();
     }
 
-    /// Makes the driver look again where it has not acknowledged an interrupt for long.
+    /// Ten times a second or so: a driver that has not acknowledged an interrupt since the last time is
+    /// interrupted again.
     pub fn remind(&mut self) {
-        self.interrupt |= self.registers.interrupts() != 0;
+        let waiting = self.registers.interrupts();
+        self.interrupt |= waiting & self.reminded != 0;
+        self.reminded = waiting;
     }
 
     /// True, once, where the guest is to be interrupted. The page must be shown before.

@@ -89,7 +89,7 @@ impl GuestMemory for Ram {
             .copy_from_slice(&bytes[..count]);
     }
     fn load(&self, cell: Cell) -> u16 {
-        assert!(cell.offset() % 2 == 0);
+        assert!(cell.offset().is_multiple_of(2));
         self.get_u16(BASE + cell.offset() as u64)
     }
     fn store(&mut self, cell: Cell, value: u16) {

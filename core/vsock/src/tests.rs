@@ -100,6 +100,24 @@ fn a_reader_that_stops_stops_the_stream_and_nothing_else() {
 }
 
 #[test]
+fn an_interrupt_that_is_not_acknowledged_comes_again() {
+    let (mut linux, mut device, mut stream) = up();
+    linux.connect();
+    linux.transmit(&mut device, &mut stream);
+    device.serve(&mut linux.ram, &mut stream);
+    assert!(device.take_interrupt());
+    device.remind();
+    assert!(!device.take_interrupt(), "it had no time yet");
+    device.remind();
+    assert!(device.take_interrupt());
+    linux.interrupt(&mut device, &mut stream);
+    for _ in 0..3 {
+        device.remind();
+        assert!(!device.take_interrupt());
+    }
+}
+
+#[test]
 fn registers_are_written_seldom_while_data_flows() {
     let (mut linux, mut device, mut stream) = connected();
     let before = linux.exits;

@@ -23,6 +23,10 @@ impl<T> Once<T> {
     }
 
     /// The value, the first time; `None` ever after.
+    #[allow(
+        clippy::mut_from_ref,
+        reason = "the flag makes it the only reference; that is the point"
+    )]
     pub fn take(&'static self) -> Option<&'static mut T> {
         if self.is_taken.swap(true, Ordering::AcqRel) {
             return None;

@@ -127,7 +127,8 @@ pub fn task_table(description: &Description) -> String {
 /// For the build script of the task `name`: writes `plan.rs` and `link.ld`, and links with it.
 ///
 /// `plan.rs` holds `TASK_<NAME>` (indexes of all tasks), `PERIPHERAL_<NAME>_BASE` (in the task's address
-/// space) of its own peripherals and `SHARED_<NAME>_BASE/SIZE/PHYSICAL` of the memory it shares.
+/// space) of its own peripherals and `SHARED_<NAME>_BASE/SIZE/PHYSICAL` of the memory it shares; `DEVICE_ID`,
+/// `PRODUCT_NAME`, `PRODUCT_VERSION`; of the task behind a partition's vsock device `VSOCK_CID` and `VSOCK_PORT`.
 ///
 /// # Panics
 /// In a build script only: where the description is refused or has no such task.
@@ -159,6 +160,24 @@ pub fn task_constants(description: &Description, name: &str) -> String {
         tasks.len(),
         tasks.iter().map(|t| t.name()).collect::<Vec<_>>()
     );
+    let product = &description.product;
+    for (name, value) in [
+        ("DEVICE_ID", product.device_id.as_ref()),
+        ("PRODUCT_NAME", &product.name),
+        ("PRODUCT_VERSION", product.version.as_ref()),
+    ] {
+        let _ = writeln!(text, "pub const {name}: &str = {value:?};");
+    }
+    for partition in &description.partition {
+        let vsock = &partition.vsock;
+        if vsock.task == name {
+            let _ = writeln!(
+                text,
+                "pub const VSOCK_CID: u32 = {};\npub const VSOCK_PORT: u32 = {};",
+                vsock.cid, vsock.port
+            );
+        }
+    }
     let owner = format!("task:{name}");
     for peripheral in description.peripherals_of(&owner) {
         let name = upper(peripheral.name());
