@@ -5,9 +5,13 @@ use crate::message::{self, Message, Node, NodeState, Refusal};
 
 /// Most nodes that are followed.
 pub const MAX_NODES: usize = 8;
-/// A sample frame may come this much later than three of its periods after the one before: front ends
-/// and their bus deliver in bursts.
-const LATE_MARGIN_US: u64 = 20_000;
+/// A sample frame is late where it is held up for more than three of its periods and this: front ends and their
+/// bus deliver in bursts.
+const LATE_MARGIN_US: i64 = 20_000;
+/// In so many frames the time without delay follows the delays seen by a period at most.
+const ORIGIN_FRAMES: i64 = 1024;
+/// Number and time agree where they differ by no more frames than this.
+const AGREE_FRAMES: i64 = 16;
 /// Heartbeats and numerics come once a second, in tenths of a hertz.
 const SLOW_RATE_DECIHERTZ: u16 = 10;
 /// Steps of the sequence number until it repeats.
@@ -20,7 +24,7 @@ pub struct Counters {
     pub received: u64,
     /// Frames missing by sequence number.
     pub lost: u64,
-    /// Sample frames that came more than three periods and a margin after they could have been there.
+    /// Sample frames that came more than three periods and 20 ms later than the quickest ones do.
     pub late: u64,
     /// Frames with the sequence number of the one before.
     pub duplicate: u64,
@@ -52,7 +56,10 @@ pub struct Heard {
 struct Stream {
     sequence: u8,
     index: u64,
-    at_us: u64,
+    /// The rate `origin_us` was found with, in tenths of a hertz; 0 = not known yet.
+    rate_decihertz: u16,
+    /// When number 0 was or would have been here without delay.
+    origin_us: i64,
 }
 
 /// What is known of one node.
@@ -143,29 +150,23 @@ impl Receiver {
             0 => known.rate_decihertz,
             _ => SLOW_RATE_DECIHERTZ,
         };
-        let step = match known.streams[kind] {
-            None => Step::FIRST,
-            Some(stream) => match Step::of(&stream, sequence, now_us, rate, begins) {
-                Some(step) => step,
-                None => {
+        let place = known.streams.get_mut(kind)?;
+        let mut step = Step::FIRST;
+        match place {
+            None => *place = Some(Stream::new(sequence, 0, rate, now_us)),
+            Some(stream) => {
+                let Some(found) = stream.step(sequence, rate, now_us, begins) else {
                     self.counters.duplicate += 1;
                     return None;
-                }
-            },
-        };
+                };
+                step = found;
+            }
+        }
+        let index = place.map_or(0, |stream| stream.index);
         self.counters.received += 1;
         self.counters.lost += step.lost;
         self.counters.restarts += u64::from(step.restarted);
         self.counters.late += u64::from(kind == 0 && step.late);
-        let index = match known.streams[kind] {
-            None => 0,
-            Some(stream) => stream.index.saturating_add(step.number),
-        };
-        known.streams[kind] = Some(Stream {
-            sequence,
-            index,
-            at_us: now_us,
-        });
         Some(Heard {
             node,
             message,
@@ -194,41 +195,87 @@ impl Step {
         late: false,
         restarted: false,
     };
+}
 
-    /// The sequence number repeats after 256 frames: of all numbers it can mean, the one nearest to what the time that
-    /// has passed makes likely. Where that is the one of the frame before it is that frame again, and no step; where it
-    /// lies behind us the node has begun anew.
-    fn of(
-        stream: &Stream,
-        sequence: u8,
-        now_us: u64,
-        rate_decihertz: u16,
-        begins: bool,
-    ) -> Option<Self> {
-        let passed_us = now_us.saturating_sub(stream.at_us);
-        let expected = passed_us.saturating_mul(u64::from(rate_decihertz)) / 10_000_000;
-        let expected = i64::try_from(expected).unwrap_or(i64::MAX / 2).max(1);
-        let residue = i64::from(sequence.wrapping_sub(stream.sequence));
-        let rounds = (expected - residue + SEQUENCE_STEPS / 2).div_euclid(SEQUENCE_STEPS);
-        let nearest = residue + rounds * SEQUENCE_STEPS;
-        if nearest == 0 && !begins {
+impl Stream {
+    fn new(sequence: u8, index: u64, rate_decihertz: u16, now_us: u64) -> Self {
+        let mut stream = Self {
+            sequence,
+            index,
+            rate_decihertz,
+            origin_us: 0,
+        };
+        stream.origin_us = signed(now_us) - stream.span_us(index);
+        stream
+    }
+
+    /// How long it takes until that number.
+    fn span_us(&self, index: u64) -> i64 {
+        let rate = u64::from(self.rate_decihertz.max(1));
+        signed(index.saturating_mul(10_000_000) / rate)
+    }
+
+    /// How much later than without delay the last frame came.
+    fn delay_us(&self, now_us: u64) -> i64 {
+        signed(now_us) - self.origin_us - self.span_us(self.index)
+    }
+
+    /// Goes on to the frame with that sequence number; `None` where it is the frame before once more.
+    fn step(&mut self, sequence: u8, rate: u16, now_us: u64, begins: bool) -> Option<Step> {
+        let expected = self.delay_us(now_us).max(0).saturating_mul(i64::from(rate)) / 10_000_000;
+        let is_timed = rate != 0 && rate == self.rate_decihertz;
+        let residue = sequence.wrapping_sub(self.sequence);
+        let number = match begins {
+            true => None,
+            false => number(residue, if is_timed { expected } else { 0 }),
+        };
+        if number == Some(0) {
             return None;
         }
-        let restarted = begins || nearest < 1;
-        let number = if restarted { expected } else { nearest } as u64;
-        let lost = if restarted { 0 } else { number - 1 };
-        let late_us = if rate_decihertz == 0 {
-            u64::MAX
+        let restarted = number.is_none();
+        let number = number.unwrap_or(if is_timed { expected.max(1) as u64 } else { 1 });
+        self.sequence = sequence;
+        self.index = self.index.saturating_add(number);
+        let mut late = false;
+        if restarted || !is_timed {
+            *self = Self::new(sequence, self.index, rate, now_us);
         } else {
-            (number + 2).saturating_mul(10_000_000) / u64::from(rate_decihertz) + LATE_MARGIN_US
-        };
-        Some(Self {
+            let delay_us = self.delay_us(now_us);
+            late = delay_us > 30_000_000 / i64::from(rate) + LATE_MARGIN_US;
+            // The least delay seen counts as none; slowly more, so that two clocks may differ by a thousandth.
+            let period_us = 10_000_000 / i64::from(rate);
+            self.origin_us += match delay_us {
+                ..0 => delay_us,
+                _ => delay_us.min(period_us) / ORIGIN_FRAMES,
+            };
+        }
+        Some(Step {
             number,
-            lost,
-            late: passed_us > late_us,
+            lost: if restarted { 0 } else { number - 1 },
+            late,
             restarted,
         })
     }
+}
+
+/// How many frames a sequence number that is `residue` further means, where the time that has passed makes
+/// `expected` likely; `None` where the node has begun anew, 0 where it is the same frame.
+///
+/// The number repeats after 256 frames. The next one is the next one, however late it comes: what was held up on its way
+/// comes without a gap. More than one round is believed only where number and time agree.
+fn number(residue: u8, expected: i64) -> Option<u64> {
+    let residue = i64::from(residue);
+    let rounds = (expected - residue + SEQUENCE_STEPS / 2).div_euclid(SEQUENCE_STEPS);
+    let nearest = residue + rounds * SEQUENCE_STEPS;
+    if residue != 1 && rounds > 0 && (nearest - expected).abs() <= AGREE_FRAMES {
+        return u64::try_from(nearest).ok();
+    }
+    (rounds >= 0).then_some(residue as u64)
+}
+
+/// A quarter of the range at most, so that sums and differences of three of them fit.
+fn signed(value: u64) -> i64 {
+    value.min(i64::MAX as u64 / 4) as i64
 }
 
 #[cfg(test)]
@@ -307,7 +354,7 @@ mod tests {
 
     #[test]
     fn long_gaps_are_told_by_the_time_that_has_passed() {
-        for gap in [1_u64, 100, 127, 129, 200, 255, 256, 257, 300, 1000, 100_000] {
+        for gap in [2_u64, 100, 127, 129, 200, 255, 256, 258, 300, 1000, 4000] {
             let mut receiver = with_rate();
             receiver.take(&ecg(0), 1_000_000);
             // The clocks differ by a third of a percent, the frame comes 30 ms late.
@@ -316,6 +363,39 @@ mod tests {
             assert_eq!(heard.index, gap);
             assert_eq!(receiver.counters.lost, gap - 1);
         }
+    }
+
+    #[test]
+    fn what_is_held_up_comes_late_without_a_gap_and_what_is_lost_then_is_told() {
+        let mut receiver = with_rate();
+        for n in 0..100_u64 {
+            receiver.take(&ecg(n as u8), n * 8000);
+        }
+        // Nothing for 3 seconds, then 50 frames at once, the next 325 are lost.
+        let then_us = 100 * 8000 + 3_000_000;
+        for n in 100..150_u64 {
+            let heard = receiver.take(&ecg(n as u8), then_us).expect("new");
+            assert_eq!((heard.index, heard.missing), (n, 0));
+        }
+        assert_eq!(receiver.counters.late, 50);
+        let n = 150 + 325_u64;
+        let heard = receiver.take(&ecg(n as u8), n * 8000).expect("new");
+        assert_eq!((heard.index, heard.missing), (n, 325));
+        assert_eq!(
+            (receiver.counters.lost, receiver.counters.restarts),
+            (325, 0)
+        );
+        assert_eq!(receiver.counters.late, 50);
+    }
+
+    #[test]
+    fn a_clock_that_runs_away_makes_no_losses() {
+        let mut receiver = with_rate();
+        for n in 0..1000_u64 {
+            let heard = receiver.take(&ecg(n as u8), n * 300_000).expect("new");
+            assert_eq!((heard.index, heard.missing), (n, 0));
+        }
+        assert_eq!((receiver.counters.lost, receiver.counters.restarts), (0, 0));
     }
 
     #[test]
@@ -349,11 +429,12 @@ mod tests {
             &heartbeat(NODES[0], NodeState::Operational, 1250, 0),
             1_000_000,
         );
-        receiver.take(&ecg(2), 1_043_000);
+        receiver.take(&ecg(2), 1_008_000);
+        receiver.take(&ecg(3), 1_016_000 + 43_000);
         assert_eq!(receiver.counters.late, 0);
-        receiver.take(&ecg(3), 1_090_000);
+        receiver.take(&ecg(4), 1_024_000 + 46_000);
         assert_eq!((receiver.counters.late, receiver.counters.lost), (1, 0));
-        receiver.take(&ecg(8), 1_130_000);
+        receiver.take(&ecg(9), 1_064_000 + 1_000);
         assert_eq!((receiver.counters.late, receiver.counters.lost), (1, 4));
     }
 
