@@ -4,6 +4,8 @@
 //! a short run of mutated and random inputs, the same every time; `cargo run -p fuzz -- TARGET`
 //! goes on with new ones until stopped.
 
+mod reading;
+mod vsock;
 mod wfdb;
 
 /// A target's name, what it runs, and inputs that reach far into it.
@@ -17,11 +19,23 @@ pub struct Target {
 }
 
 /// Every target.
-pub const TARGETS: &[Target] = &[Target {
-    name: "wfdb",
-    run: wfdb::run,
-    seeds: wfdb::seeds,
-}];
+pub const TARGETS: &[Target] = &[
+    Target {
+        name: "reading",
+        run: reading::run,
+        seeds: reading::seeds,
+    },
+    Target {
+        name: "vsock",
+        run: vsock::run,
+        seeds: vsock::seeds,
+    },
+    Target {
+        name: "wfdb",
+        run: wfdb::run,
+        seeds: wfdb::seeds,
+    },
+];
 
 /// A small, fast, repeatable source of numbers (SplitMix64, Steele et al., OOPSLA 2014).
 pub struct Random(pub u64);
