@@ -93,7 +93,7 @@ pub fn linux_dtb(
     );
     memory(&mut tree, description, partition, root_bytes);
     cores(&mut tree, partition);
-    interrupt_controller(&mut tree, description);
+    interrupt_controller(&mut tree, partition);
     if let Some(uart) = owned("console-uart") {
         console(&mut tree, uart);
     }
@@ -175,10 +175,15 @@ fn cores(tree: &mut Tree, partition: &Partition) {
     tree.end();
 }
 
-fn interrupt_controller(tree: &mut Tree, description: &Description) {
-    let redistributors = description.core.len() as u64 * REDISTRIBUTOR_STRIDE;
+/// The redistributors from the partition's first core to its last: the hypervisor shows no others,
+/// and Linux stops looking at the first frame that shows nothing.
+fn interrupt_controller(tree: &mut Tree, partition: &Partition) {
+    let first = partition.cores.iter().min().copied().unwrap_or(0);
+    let last = partition.cores.iter().max().copied().unwrap_or(0);
     tree.begin(&format!("intc@{:x}", DISTRIBUTOR.0));
     tree.text("compatible", &["arm,gic-v3"]);
+    // Two cells of address, zero, stand before an interrupt in the PCI node's interrupt-map.
+    tree.sizes(2, 0);
     tree.cells("#interrupt-cells", &[3]);
     tree.flag("interrupt-controller");
     tree.cells("#redistributor-regions", &[1]);
@@ -187,8 +192,8 @@ fn interrupt_controller(tree: &mut Tree, description: &Description) {
         &[
             DISTRIBUTOR.0,
             DISTRIBUTOR.1,
-            REDISTRIBUTOR_BASE,
-            redistributors,
+            REDISTRIBUTOR_BASE + u64::from(first) * REDISTRIBUTOR_STRIDE,
+            u64::from(last - first + 1) * REDISTRIBUTOR_STRIDE,
         ],
     );
     tree.cells("phandle", &[handle::INTERRUPT_CONTROLLER]);
@@ -369,7 +374,7 @@ mod tests {
     }
 
     #[test]
-    fn cores_are_the_partitions_and_redistributors_reach_all_of_them() {
+    fn cores_and_redistributors_are_the_partitions() {
         let bytes = built(&description());
         let tree = Fdt::new(&bytes).expect("a device tree");
         let cpus = tree.find_node("/cpus").expect("cpus");
@@ -380,7 +385,7 @@ mod tests {
             .expect("interrupt controller");
         assert_eq!(
             wide(&controller, "reg"),
-            [0x0800_0000, 0x1_0000, 0x080a_0000, 4 * 0x2_0000]
+            [0x0800_0000, 0x1_0000, 0x080c_0000, 2 * 0x2_0000]
         );
         assert_eq!(
             cells(&tree.root(), "interrupt-parent"),

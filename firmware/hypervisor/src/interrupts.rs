@@ -153,12 +153,14 @@ pub fn silence_core(core: usize) {
     }
 }
 
-/// Wakes the partition's other cores, which find that nothing is mapped any more.
+/// Wakes the partition's other cores, which find that nothing is mapped any more. One of them may sleep
+/// in a handler of its own (Linux parks a stopped core so): the priority is above any Linux uses.
 pub fn call_out(core: usize) {
     const ANY_SGI: u32 = 0;
     let others = LINUX.cores & !(1 << core) & 0xffff;
     for other in (0..CORES).filter(|other| others & (1 << other) != 0) {
         if let Some(gic) = board::redistributor(other) {
+            gic.set_priority(ANY_SGI, 0);
             gic.enable(1 << ANY_SGI);
         }
     }
