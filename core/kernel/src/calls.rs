@@ -85,55 +85,61 @@ impl<const N: usize> Kernel<N> {
 
     fn send(&mut self, index: usize, memory: &mut impl Memory) -> Action {
         let task = &self.tasks[index];
-        let x = task.registers.x;
+        let x = &task.registers.x;
         let to = (x[0] & 0xffff) as usize;
-        if x[2] > MAX_MESSAGE_BYTES
-            || x[4] > MAX_MESSAGE_BYTES
-            || x[6] > MAX_LEASES as u64
-            || to >= N
+        let (message, room, leases) = ((x[1], x[2]), (x[3], x[4]), (x[5], x[6]));
+        let Some(receiver) = self.tasks.get(to) else {
+            return self.answer(index, STATUS_MALFORMED);
+        };
+        if message.1 > MAX_MESSAGE_BYTES
+            || room.1 > MAX_MESSAGE_BYTES
+            || leases.1 > MAX_LEASES as u64
         {
             return self.answer(index, STATUS_MALFORMED);
         }
         if task.plan.sends & (1 << to) == 0 {
             return self.answer(index, STATUS_DENIED);
         }
-        let own = task.space.locate(x[1], x[2], false).is_some() || x[2] == 0;
-        let room = task.space.locate(x[3], x[4], true).is_some() || x[4] == 0;
-        let leases = task.space.locate(x[5], x[6] * LEASE_BYTES, false).is_some() || x[6] == 0;
-        if !(own && room && leases) {
-            return self.bad_call(index, x[1]);
+        let has = |(address, bytes): (u64, u64), write| {
+            bytes == 0 || task.space.locate(address, bytes, write).is_some()
+        };
+        let table = (leases.0, leases.1 * LEASE_BYTES);
+        if !has(message, false) || !has(room, true) || !has(table, false) {
+            return self.bad_call(index, message.0);
         }
-        match self.tasks[to].state {
-            State::Faulted | State::Held => self.answer(index, STATUS_DEAD),
-            State::Receiving if !self.tasks[to].notifications_only => {
+        match receiver.state {
+            State::Faulted | State::Held => return self.answer(index, STATUS_DEAD),
+            State::Receiving if !receiver.notifications_only => {
                 self.deliver(memory, index, to);
-                Action::Resume
             }
-            _ => {
-                self.tasks[index].state = State::Sending(to);
-                Action::Resume
-            }
+            _ => self.tasks[index].state = State::Sending(to),
         }
+        Action::Resume
     }
 
-    /// Hands the message of `from` to `to`, which waits in `receive`.
+    /// Hands the message of `from` to `to`, another task, which waits in `receive`.
+    #[inline(always)]
     fn deliver(&mut self, memory: &mut impl Memory, from: usize, to: usize) {
-        let x = self.tasks[from].registers.x;
-        let room = self.tasks[to].registers.x;
+        let Some((sender, receiver)) = two(&mut self.tasks, from, to) else {
+            return;
+        };
+        let x = &sender.registers.x;
+        let room = &mut receiver.registers.x;
         let bytes = x[2].min(room[1]);
-        let source = self.tasks[from].space.locate(x[1], bytes, false);
-        let target = self.tasks[to].space.locate(room[0], bytes, true);
-        if let (Some(source), Some(target)) = (source, target) {
-            memory.copy(source, target, bytes);
+        if bytes > 0 {
+            let source = sender.space.locate(x[1], bytes, false);
+            let target = receiver.space.locate(room[0], bytes, true);
+            if let (Some(source), Some(target)) = (source, target) {
+                memory.copy(source, target, bytes);
+            }
         }
-        let receiver = &mut self.tasks[to];
-        receiver.registers.x[0] = from as u64;
-        receiver.registers.x[1] = (x[0] >> 16) & 0xffff;
-        receiver.registers.x[2] = bytes;
-        receiver.registers.x[3] = x[4];
-        receiver.registers.x[4] = x[6];
+        room[0] = from as u64;
+        room[1] = (x[0] >> 16) & 0xffff;
+        room[2] = bytes;
+        room[3] = x[4];
+        room[4] = x[6];
         receiver.state = State::Ready;
-        self.tasks[from].state = State::Waiting(to);
+        sender.state = State::Waiting(to);
     }
 
     fn receive(
@@ -298,6 +304,18 @@ impl<const N: usize> Kernel<N> {
             N as u64,
         ]
     }
+}
+
+/// Two different elements of a slice; `None` where they are not.
+#[inline(always)]
+fn two<T>(list: &mut [T], first: usize, second: usize) -> Option<(&mut T, &mut T)> {
+    let (low, high) = list.split_at_mut_checked(first.max(second))?;
+    let (low, high) = (low.get_mut(first.min(second))?, high.first_mut()?);
+    Some(if first < second {
+        (low, high)
+    } else {
+        (high, low)
+    })
 }
 
 const _: () = assert!(FROM_KERNEL > 32, "no task has that index");

@@ -80,6 +80,8 @@ pub enum Action {
     Raise(u32),
     /// Make this task's memory anew and call [`Kernel::start`], then resume.
     Restart(usize),
+    /// The task that ran has faulted: say so, then run what there is to run.
+    Faulted,
 }
 
 /// Physical memory of tasks, as far as calls move bytes between them.
@@ -211,13 +213,15 @@ impl<const N: usize> Kernel<N> {
     }
 
     /// Takes the time that has passed from the current task's budget. Call first on every entry.
+    #[inline(always)]
     pub fn charge(&mut self, now: u64) {
-        let passed = now.saturating_sub(self.since);
+        // The counter never goes back.
+        let passed = now.wrapping_sub(self.since);
         self.since = now;
         let Some(task) = self.tasks.get_mut(self.current) else {
             return;
         };
-        task.used_ticks = task.used_ticks.saturating_add(passed);
+        task.used_ticks = task.used_ticks.wrapping_add(passed);
         if task.refill_at == NEVER {
             task.refill_at = now.saturating_sub(passed).saturating_add(task.period_ticks);
         }
@@ -300,7 +304,7 @@ impl<const N: usize> Kernel<N> {
             return Action::Restart(0);
         }
         self.notify(0, FAULT_BIT);
-        Action::Resume
+        Action::Faulted
     }
 
     /// Whoever waits for `dead` stops waiting.

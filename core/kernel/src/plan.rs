@@ -61,13 +61,15 @@ pub struct Segment {
 
 impl Segment {
     /// Physical address of `bytes` bytes at `address`, where all of them lie in here.
+    #[inline(always)]
     fn locate(&self, address: u64, bytes: u64) -> Option<u64> {
-        let offset = address.checked_sub(self.address)?;
-        let left = self.bytes.checked_sub(offset)?;
-        if bytes > left {
+        // Below the segment the offset wraps around and is larger than any segment.
+        let offset = address.wrapping_sub(self.address);
+        if offset > self.bytes || bytes > self.bytes - offset {
             return None;
         }
-        Some(self.physical + offset)
+        // No overflow: it lies in the segment, and that in memory.
+        Some(self.physical.wrapping_add(offset))
     }
 }
 
@@ -85,6 +87,7 @@ pub struct Space {
 impl Space {
     /// Physical address of `bytes` bytes that a task alleges to own at `address`.
     #[must_use]
+    #[inline(always)]
     pub fn locate(&self, address: u64, bytes: u64, write: bool) -> Option<u64> {
         self.stack
             .locate(address, bytes)

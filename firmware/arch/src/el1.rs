@@ -77,8 +77,10 @@ impl TaskMemory {
     }
 
     #[inline(always)]
-    fn inside(range: (u64, u64), address: u64, bytes: u64) -> bool {
-        address >= range.0 && address <= range.1 && bytes <= range.1 - address
+    fn inside((first, end): (u64, u64), address: u64, bytes: u64) -> bool {
+        // Below the range the offset wraps around and is larger than any range.
+        let (offset, size) = (address.wrapping_sub(first), end.wrapping_sub(first));
+        offset <= size && bytes <= size - offset
     }
 
     fn readable(&self, address: u64, bytes: u64) -> bool {
@@ -94,8 +96,15 @@ impl TaskMemory {
         }
         let source = core::ptr::with_exposed_provenance::<u8>(from as usize);
         let target = core::ptr::with_exposed_provenance_mut::<u8>(to as usize);
-        // SAFETY: both ranges are mapped, the target writable, and no Rust object lies there (`new`).
-        unsafe { core::ptr::copy(source, target, bytes as usize) };
+        // SAFETY: both ranges are mapped, the target writable, and no Rust object lies there (`new`);
+        // where they overlap, the copy that allows it is taken.
+        unsafe {
+            if from.abs_diff(to) >= bytes {
+                core::ptr::copy_nonoverlapping(source, target, bytes as usize);
+            } else {
+                core::ptr::copy(source, target, bytes as usize);
+            }
+        }
         true
     }
 

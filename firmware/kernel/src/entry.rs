@@ -87,13 +87,14 @@ core::arch::global_asm!(include_str!("vectors.S"));
 
 /// What a task's trap is, as vectors.S numbers it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u64)]
 pub enum Trap {
     /// A system call or a fault: ESR_EL1 says which.
-    Synchronous,
+    Synchronous = 0,
     /// An interrupt is pending.
-    Interrupt,
+    Interrupt = 1,
     /// The task hit an error of the memory system.
-    Error,
+    Error = 2,
 }
 
 unsafe extern "C" {
@@ -102,11 +103,12 @@ unsafe extern "C" {
 }
 
 /// Runs the task with these registers in the current address space until it traps.
+#[inline(always)]
 pub fn run(registers: &mut Registers) -> Trap {
-    // Whatever it is: the task runs at EL0 with interrupts unmasked (mode and masks are zero).
-    registers.status &= !0x3df;
     // SAFETY: kernel_run keeps x19 to x30 and the stack, writes only `registers` (34 words, as
-    // asserted), and EL0 reaches nothing that the current tables do not give to EL0.
+    // asserted), and EL0 reaches nothing that the current tables do not give to EL0. It is EL0 with
+    // interrupts unmasked: the status is zero at a start and then what the core saved from EL0,
+    // which can change neither its level nor its masks (SCTLR_EL1.UMA is 0).
     match unsafe { kernel_run(registers) } {
         0 => Trap::Synchronous,
         1 => Trap::Interrupt,

@@ -15,7 +15,7 @@ use bootinfo::BootInfo;
 use kernel_core::abi::{Call, DOORBELL_BIT, INTERRUPT_BIT};
 use kernel_core::image::{HEADER_BYTES, Layout};
 use kernel_core::plan::TaskPlan;
-use kernel_core::{Action, Fault, Kernel, Memory, NOBODY, State};
+use kernel_core::{Action, Fault, Kernel, Memory, NOBODY};
 
 /// Exception class of a system call (DDI 0487, D19.2.37).
 const CLASS_SYSTEM_CALL: u64 = 0x15;
@@ -150,12 +150,14 @@ impl Machine {
         if plan.interrupt != 0 {
             interrupts::mask(plan.interrupt);
         }
+        // What lies between data and stack is not mapped: the task cannot have left anything there.
+        let space = space::of(plan, layout);
         let memory = &mut self.memory.0;
-        memory.zero_pages(plan.ram_base, plan.ram_bytes);
+        memory.zero_pages(space.data.physical, space.data.bytes);
+        memory.zero_pages(space.stack.physical, space.stack.bytes);
         let data = plan.image_base + layout.fixed_bytes();
-        memory.copy(data, plan.ram_base, layout.data_bytes);
-        self.kernel
-            .start(index, space::of(plan, layout), layout.entry);
+        memory.copy(data, space.data.physical, layout.data_bytes);
+        self.kernel.start(index, space, layout.entry);
     }
 
     /// The kernel's loop.
@@ -213,7 +215,9 @@ impl Machine {
             return;
         }
         let action = self.kernel.system_call(&mut self.memory);
-        self.act(index, action);
+        if action != Action::Resume {
+            self.act(index, action);
+        }
     }
 
     /// What the task did is a fault of the task.
@@ -229,12 +233,19 @@ impl Machine {
         self.act(index, action);
     }
 
+    /// What a task's call or fault asks of the machine.
+    #[inline(never)]
     fn act(&mut self, index: usize, action: Action) {
         match action {
             Action::Resume => {}
+            Action::Faulted => self.tell(index),
             Action::Unmask(interrupt) => interrupts::unmask(interrupt),
             Action::Raise(interrupt) => interrupts::raise(interrupt),
             Action::Restart(other) => {
+                // Nobody else asks for the own restart: the supervisor has faulted.
+                if other == index {
+                    self.tell(index);
+                }
                 #[cfg(feature = "bench")]
                 let before = arch::counter::now_ticks();
                 self.kernel.prepare_restart(other);
@@ -242,9 +253,6 @@ impl Machine {
                 #[cfg(feature = "bench")]
                 bench_line("restart", arch::counter::now_ticks() - before);
             }
-        }
-        if self.kernel.tasks[index].state() == State::Faulted || action == Action::Restart(index) {
-            self.tell(index);
         }
     }
 
