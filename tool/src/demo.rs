@@ -153,12 +153,11 @@ fn come_up(session: &mut Session, stop: &AtomicBool) -> Result<Option<Duration>>
     loop {
         show_stages(&session.machine.console(), &mut shown);
         session.check()?;
-        if session.device().is_some_and(|device| readings(&device) > 0) {
-            let took = session.power_on.elapsed();
-            ui::done(&format!(
-                "first reading on the ward after {:.1} s",
-                took.as_secs_f64()
-            ));
+        let device = session.device().unwrap_or(Value::Null);
+        if readings(&device) > 0 {
+            let took = session.first_reading(&device).unwrap_or(session.power_on.elapsed());
+            let seconds = took.as_secs_f64();
+            ui::done(&format!("first reading on the ward after {seconds:.1} s"));
             return Ok(Some(took));
         }
         if stop.load(Ordering::Relaxed) {

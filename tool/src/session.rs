@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use std::fs;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// How long each part may take before it counts as hung. Emulators on loaded hosts are slow;
 /// nothing here measures speed.
@@ -62,6 +62,8 @@ pub struct Session {
     pub http: SocketAddr,
     /// When the machine was let go.
     pub power_on: Instant,
+    /// The same, milliseconds since 1970.
+    pub power_on_unix_ms: u64,
     /// What was said about host cores.
     pub pinned: &'static str,
     device_id: String,
@@ -110,6 +112,7 @@ impl Session {
         };
         machine.qmp("cont", json!({}))?;
         let power_on = Instant::now();
+        let power_on_unix_ms = unix_ms();
         let device_id = description.product.device_id.as_ref().clone();
         Ok(Self {
             machine,
@@ -118,6 +121,7 @@ impl Session {
             records,
             http,
             power_on,
+            power_on_unix_ms,
             pinned,
             device_id,
         })
@@ -152,6 +156,13 @@ impl Session {
     #[must_use]
     pub fn device(&self) -> Option<Value> {
         self.get(&format!("/api/devices/{}", self.device_id)).ok()
+    }
+
+    /// From power-on to the first reading in the ward's database, by the clock of this host.
+    #[must_use]
+    pub fn first_reading(&self, device: &Value) -> Option<Duration> {
+        let stored = device["first_stored_unix_ms"].as_u64()?;
+        stored.checked_sub(self.power_on_unix_ms).map(Duration::from_millis)
     }
 
     /// What the simulator wrote last about the bus.
@@ -203,6 +214,19 @@ impl Session {
             }
             std::thread::sleep(Duration::from_millis(100));
         }
+    }
+
+    /// Ends the ward and starts it again, with its data and on the ports it had.
+    ///
+    /// # Errors
+    /// Where it does not come up.
+    pub fn restart_ward(&mut self, setup: &Setup) -> Result<()> {
+        self.ward.stop();
+        let mut setup = setup.clone();
+        (setup.records, setup.http) = (self.records, self.http);
+        let directory = self.machine.config().directory.clone();
+        (self.ward, self.records, self.http) = start_ward(&setup, &directory)?;
+        Ok(())
     }
 
     /// Ends everything; the simulator has then written its last report.
@@ -279,6 +303,12 @@ fn wait_joined(machine: &mut Machine, simulator: &mut Process) -> Result<()> {
         }
         std::thread::sleep(LOOK_EVERY);
     }
+}
+
+/// Milliseconds since 1970.
+fn unix_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// A folder for one run, below the build's output.

@@ -3,7 +3,7 @@
 use super::rows::{Row, Target};
 use crate::session::{HANG, Session, Setup};
 use crate::{build, demo, paths};
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 
 /// Starts everything and waits for the first reading.
 ///
@@ -14,10 +14,10 @@ pub fn measure() -> Result<Vec<Row>> {
     let folder = super::rig::folder("path");
     let _ = std::fs::remove_dir_all(&folder);
     let mut session = Session::start(&build::description()?, Setup::new(&flash, &folder))?;
-    session.wait_device("a reading", HANG, |device| {
-        (demo::readings(device) > 0).then_some(())
-    })?;
-    let seconds = session.power_on.elapsed().as_secs_f64();
+    let stored = |device: &serde_json::Value| (demo::readings(device) > 0).then(|| device.clone());
+    let device = session.wait_device("a reading", HANG, stored)?;
+    let took = session.first_reading(&device).context("the ward does not say when")?;
+    let seconds = took.as_secs_f64();
     session.stop();
     let name = "power-on to first reading on the ward";
     Ok(vec![Row::new(name, seconds, "s, host", Target::None, "")])
