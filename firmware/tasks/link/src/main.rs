@@ -117,16 +117,16 @@ impl Link<'_> {
 
     /// Carries out the partition's register writes. The page is right before the writer goes on.
     fn requests(&mut self) {
+        if self.shared.partition_has_ended() && self.device.is_live() {
+            // Whoever is in it now, or will be, did not give us these rings.
+            self.write(offset::STATUS, 0);
+        }
         for _ in 0..REQUESTS_A_ROUND {
             let Some(request) = self.shared.request() else {
                 break;
             };
             self.write(request.offset, request.value);
             self.shared.acknowledge(request);
-        }
-        if self.device.is_live() && self.shared.partition_has_ended() {
-            // Whoever is started there next did not give us these rings.
-            self.write(offset::STATUS, 0);
         }
     }
 

@@ -3,6 +3,7 @@
 use crate::plan;
 use arch::window::Window;
 use core::sync::atomic::{Ordering, fence};
+use partition::counters::Mark;
 use partition::mailbox::Mailbox;
 use partition::{Counters, State};
 use vsock::{Cell, Device, GuestMemory, PAGE_WORDS, Range, Region, SNAPSHOT_WORDS};
@@ -69,6 +70,8 @@ pub struct Shared {
     window: Window,
     mailbox: &'static Mailbox,
     counters: &'static Counters,
+    /// When the partition was started, as the hypervisor says.
+    partition_start: u64,
     shown: [u32; PAGE_WORDS],
     kept: [u32; SNAPSHOT_WORDS],
 }
@@ -84,14 +87,20 @@ impl Shared {
         // SAFETY: the description gives this task the mailbox, and the kernel maps it there as normal shared
         // memory, page aligned. Pages 2 and 3 are reached through the window only, pages 0 and 1 as the two
         // structs below, all atomics, so that whatever the other side writes is a value.
-        unsafe {
-            Self {
-                window: Window::new(base, bytes),
-                mailbox: arch::mmio::block(base + PAGE_BYTES),
-                counters: arch::mmio::block(base),
-                shown: [0; PAGE_WORDS],
-                kept: [0; SNAPSHOT_WORDS],
-            }
+        let (window, mailbox, counters) = unsafe {
+            (
+                Window::new(base, bytes),
+                arch::mmio::block::<Mailbox>(base + PAGE_BYTES),
+                arch::mmio::block::<Counters>(base),
+            )
+        };
+        Self {
+            window,
+            mailbox,
+            counters,
+            partition_start: counters.marked(Mark::PartitionStart),
+            shown: [0; PAGE_WORDS],
+            kept: [0; SNAPSHOT_WORDS],
         }
     }
 
@@ -122,9 +131,14 @@ impl Shared {
             .store(request.number, Ordering::Release);
     }
 
-    /// True where the hypervisor says that there is nobody in the partition.
-    pub fn partition_has_ended(&self) -> bool {
-        self.counters.header() && self.counters.state() != Some(State::Running)
+    /// True where the hypervisor says that there is nobody in the partition, or that it was started anew
+    /// since the last time this was asked.
+    pub fn partition_has_ended(&mut self) -> bool {
+        let start = self.counters.marked(Mark::PartitionStart);
+        let is_another = start != self.partition_start;
+        self.partition_start = start;
+        let is_running = self.counters.state() == Some(State::Running);
+        self.counters.header() && (is_another || !is_running)
     }
 
     /// Shows and keeps the device as it was after power-on.
