@@ -29,7 +29,11 @@ pub fn description() -> Description {
 #[must_use]
 pub fn flash() -> PathBuf {
     let file = paths::output().join("flash.img");
-    assert!(file.exists(), "{} is missing: run `./lazaret build` first", file.display());
+    assert!(
+        file.exists(),
+        "{} is missing: run `./lazaret build` first",
+        file.display()
+    );
     file
 }
 
@@ -52,8 +56,13 @@ pub fn folder(name: &str) -> PathBuf {
 pub fn lazaret(arguments: &[&str], variables: &[(&str, &str)]) -> Result<Output> {
     let program = build::host_program("lazaret");
     let mut command = Command::new(&program);
-    command.args(arguments).envs(variables.iter().copied()).current_dir(paths::root());
-    command.output().with_context(|| program.display().to_string())
+    command
+        .args(arguments)
+        .envs(variables.iter().copied())
+        .current_dir(paths::root());
+    command
+        .output()
+        .with_context(|| program.display().to_string())
 }
 
 /// Everything a program said.

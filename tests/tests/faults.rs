@@ -30,7 +30,9 @@ fn up(description: &Description, name: &str) -> Session {
     setup.machine.gdb = true;
     let mut session = Session::start(description, setup).expect("everything starts");
     let has_rate = |device: &Value| device["numerics"]["heart_rate_bpm"].as_f64();
-    session.wait_device("a heart rate", HANG, has_rate).expect("readings arrive");
+    session
+        .wait_device("a heart rate", HANG, has_rate)
+        .expect("readings arrive");
     session
 }
 
@@ -44,10 +46,17 @@ struct Commands {
 }
 
 fn commands(session: &mut Session) -> Commands {
-    let waited = session.machine.secure_core_waited().expect("the host's scheduler tells");
+    let waited = session
+        .machine
+        .secure_core_waited()
+        .expect("the host's scheduler tells");
     let report = session.simulator_report().expect("the simulator's report");
     let pump = &report["nodes"]["pump"];
-    let number = |name: &str| pump[name].as_u64().unwrap_or_else(|| panic!("{name}: {report:#}"));
+    let number = |name: &str| {
+        pump[name]
+            .as_u64()
+            .unwrap_or_else(|| panic!("{name}: {report:#}"))
+    };
     Commands {
         received: number("commands_received"),
         missed: number("missed"),
@@ -66,7 +75,10 @@ fn nothing_missed_since(session: &mut Session, before: &Commands, period: Durati
         if now.received >= wanted {
             break now;
         }
-        assert!(Instant::now() < deadline, "the pump has no commands any more");
+        assert!(
+            Instant::now() < deadline,
+            "the pump has no commands any more"
+        );
         std::thread::sleep(Duration::from_millis(200));
     };
     let held_up = after.waited.saturating_sub(before.waited);
@@ -76,16 +88,31 @@ fn nothing_missed_since(session: &mut Session, before: &Commands, period: Durati
         "{} commands, {missed} missed; the host held the secure core up for {held_up:?}",
         after.received - before.received
     );
-    assert!(u128::from(missed) <= excused, "{missed} commands missed, {excused} are the host's");
-    assert_eq!(after.restarts, before.restarts, "the commands' numbers began anew");
+    assert!(
+        u128::from(missed) <= excused,
+        "{missed} commands missed, {excused} are the host's"
+    );
+    assert_eq!(
+        after.restarts, before.restarts,
+        "the commands' numbers began anew"
+    );
     if excused == 0 {
-        assert_eq!(after.stops, before.stops, "the pump stopped for want of commands");
+        assert_eq!(
+            after.stops, before.stops,
+            "the pump stopped for want of commands"
+        );
     }
 }
 
 fn period(description: &Description) -> Duration {
-    let pump = description.can.node.iter().find(|node| node.name() == "pump");
-    let period_us = pump.and_then(|pump| pump.command_period_us).expect("a pump is described");
+    let pump = description
+        .can
+        .node
+        .iter()
+        .find(|node| node.name() == "pump");
+    let period_us = pump
+        .and_then(|pump| pump.command_period_us)
+        .expect("a pump is described");
     Duration::from_micros(u64::from(period_us))
 }
 
@@ -93,27 +120,39 @@ fn period(description: &Description) -> Duration {
 fn make_fault(description: &Description, socket: &Path, task: &str) {
     let stages = build::stages(description);
     let name = format!("task-{task}");
-    let stage = stages.iter().find(|stage| stage.component == name).expect("such a task");
+    let stage = stages
+        .iter()
+        .find(|stage| stage.component == name)
+        .expect("such a task");
     let image = build::flat(stage).expect("built");
     let mut gdb = Gdb::connect(socket).expect("gdb");
-    let calls = image.chunks_exact(4).enumerate().filter(|(_, word)| *word == SVC);
-    let after: Vec<u64> = calls.map(|(index, _)| IMAGE_ADDRESS + 4 * index as u64 + 4).collect();
+    let calls = image
+        .chunks_exact(4)
+        .enumerate()
+        .filter(|(_, word)| *word == SVC);
+    let after: Vec<u64> = calls
+        .map(|(index, _)| IMAGE_ADDRESS + 4 * index as u64 + 4)
+        .collect();
     assert!(!after.is_empty(), "{task} makes no system calls");
     let set: Vec<u64> = after.into_iter().take(BREAKPOINTS).collect();
-    set.iter().for_each(|at| gdb.set_breakpoint(*at).expect("a breakpoint"));
+    set.iter()
+        .for_each(|at| gdb.set_breakpoint(*at).expect("a breakpoint"));
     loop {
         gdb.go_until_stop().expect("a task runs");
         // Every task's image begins at this address: the bytes say whose it is.
-        let seen = gdb.memory(IMAGE_ADDRESS, 2048.min(image.len())).expect("the task's image");
+        let seen = gdb
+            .memory(IMAGE_ADDRESS, 2048.min(image.len()))
+            .expect("the task's image");
         if image.starts_with(&seen) && gdb.register(CPSR).expect("state") & 0xf == 0 {
             break;
         }
         let at = gdb.register(PC).expect("pc");
         gdb.remove_breakpoint(at).expect("there");
-        gdb.ask("s").expect("a step");
+        gdb.step(0).expect("a step");
         gdb.set_breakpoint(at).expect("a breakpoint");
     }
-    set.iter().for_each(|at| gdb.remove_breakpoint(*at).expect("there"));
+    set.iter()
+        .for_each(|at| gdb.remove_breakpoint(*at).expect("there"));
     gdb.set_register(PC, 0).expect("written");
     gdb.detach().expect("it goes on");
 }
@@ -127,7 +166,10 @@ fn a_task_that_faults_is_restarted_and_the_can_loop_misses_nothing() {
     for task in ["vitals", "link"] {
         make_fault(&description, &socket, task);
         let line = format!("kernel: task {task} faulted");
-        session.machine.wait_for(&line, HANG).expect("the kernel says so");
+        session
+            .machine
+            .wait_for(&line, HANG)
+            .expect("the kernel says so");
         let device = session
             .wait_device("the restart", HANG, |device| {
                 let tasks = device["status"]["tasks"].as_array()?;
@@ -136,7 +178,10 @@ fn a_task_that_faults_is_restarted_and_the_can_loop_misses_nothing() {
             })
             .expect("the ward hears of the restart");
         let tasks = device["status"]["tasks"].as_array().expect("tasks").clone();
-        for other in tasks.iter().filter(|other| other["name"] == "can" || other["name"] == "audit") {
+        for other in tasks
+            .iter()
+            .filter(|other| other["name"] == "can" || other["name"] == "audit")
+        {
             assert_eq!(other["restarts"], 0, "{other}");
         }
     }
@@ -144,7 +189,9 @@ fn a_task_that_faults_is_restarted_and_the_can_loop_misses_nothing() {
     let strips = |device: &Value| device["stored"]["strips"].as_u64();
     let before = session.wait_device("strips", HANG, strips).expect("strips");
     session
-        .wait_device("strips after the faults", HANG, |device| (strips(device)? > before + 5).then_some(()))
+        .wait_device("strips after the faults", HANG, |device| {
+            (strips(device)? > before + 5).then_some(())
+        })
         .expect("readings go on");
 }
 
@@ -158,12 +205,14 @@ fn make_panic(socket: &Path) {
             let level = gdb.register(CPSR).expect("state") & 0xf;
             let pc = gdb.register(PC).expect("pc");
             if level == 5 && pc >> 48 == 0xffff {
-                gdb.set_register(PC, 0xffff_0000_dead_0000).expect("written");
+                gdb.set_register(PC, 0xffff_0000_dead_0000)
+                    .expect("written");
                 gdb.detach().expect("it goes on");
                 return;
             }
         }
-        gdb.ask("s").expect("a step");
+        gdb.step(1).expect("a step");
+        gdb.step(2).expect("a step");
     }
     panic!("no core was in Linux's kernel");
 }
@@ -175,9 +224,18 @@ fn linux_panics_and_the_can_loop_misses_nothing() {
     let before = commands(&mut session);
     let socket = session.machine.config().directory.join("gdb.sock");
     make_panic(&socket);
-    session.machine.wait_for("Kernel panic - not syncing", HANG).expect("Linux says so");
+    session
+        .machine
+        .wait_for("Kernel panic - not syncing", HANG)
+        .expect("Linux says so");
     nothing_missed_since(&mut session, &before, period(&description));
     let console = session.machine.console();
-    assert!(!console.contains("kernel: panic") && !console.contains("halted"), "{console}");
-    session.machine.wait_for("hypervisor: linux", HANG).expect("the hypervisor says how it ended");
+    assert!(
+        !console.contains("kernel: panic") && !console.contains("halted"),
+        "{console}"
+    );
+    session
+        .machine
+        .wait_for("hypervisor: linux", HANG)
+        .expect("the hypervisor says how it ended");
 }

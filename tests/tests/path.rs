@@ -8,7 +8,10 @@ use system_tests::{description, flash, folder};
 
 /// Beats a minute over the first `seconds` of the reference annotations.
 fn reference_rate(header: &Path, seconds: f64) -> f64 {
-    let rate_hz = wfdb::Recording::open(header).expect("the recording").signals[0].rate_hz;
+    let rate_hz = wfdb::Recording::open(header)
+        .expect("the recording")
+        .signals[0]
+        .rate_hz;
     let (annotations, problems) = wfdb::annotations(&header.with_extension("atr")).expect("beats");
     assert!(problems.is_empty(), "{problems:?}");
     let beats: Vec<f64> = annotations
@@ -31,7 +34,9 @@ fn a_recorded_heart_arrives_on_the_ward() {
     let mut session = Session::start(&description, setup).expect("everything starts");
     // A rate needs some beats; 30 s of strips show that they keep coming.
     let has_rate = |device: &Value| device["numerics"]["heart_rate_bpm"].as_f64();
-    session.wait_device("a heart rate", HANG, has_rate).expect("a heart rate");
+    session
+        .wait_device("a heart rate", HANG, has_rate)
+        .expect("a heart rate");
     let strips = |device: &Value| device["stored"]["strips"].as_u64();
     let before = session.wait_device("strips", HANG, strips).expect("strips");
     let device = session
@@ -40,17 +45,38 @@ fn a_recorded_heart_arrives_on_the_ward() {
         })
         .expect("strips keep coming");
     let rate_bpm = has_rate(&device).expect("still a heart rate");
-    println!("heart rate {rate_bpm} bpm on the ward, {expected_bpm:.1} in the reference annotations");
-    assert!((rate_bpm - expected_bpm).abs() <= expected_bpm * 0.1, "{device:#}");
+    println!(
+        "heart rate {rate_bpm} bpm on the ward, {expected_bpm:.1} in the reference annotations"
+    );
+    assert!(
+        (rate_bpm - expected_bpm).abs() <= expected_bpm * 0.1,
+        "{device:#}"
+    );
     let page = session.get_text("/").expect("the page");
-    assert!(page.contains("unprotected"), "the page must say that the channel is plain");
-    assert!(session.get_text("/metrics").expect("metrics").contains("ward_"));
+    assert!(
+        page.contains("unprotected"),
+        "the page must say that the channel is plain"
+    );
+    assert!(
+        session
+            .get_text("/metrics")
+            .expect("metrics")
+            .contains("ward_")
+    );
     let ran = session.power_on.elapsed();
     let first = session.first_reading(&device);
     session.stop();
     let simulator = session.simulator_report();
     let console = session.machine.console();
-    let all = report::observe(&description, &console, Some(device), simulator, first, ran, Vec::new());
+    let all = report::observe(
+        &description,
+        &console,
+        Some(device),
+        simulator,
+        first,
+        ran,
+        Vec::new(),
+    );
     println!("{}", serde_json::to_string_pretty(&all).expect("JSON"));
     assert!(all.ok, "{:?}", all.problems);
     assert_eq!(all.stages_verified, description.component_names());
@@ -87,7 +113,9 @@ fn a_ward_that_comes_back_gets_what_it_missed() {
     session
         .wait_device("strips", HANG, |device| (strips(device)? > 5).then_some(()))
         .expect("readings arrive");
-    session.restart_ward(&setup).expect("the ward comes back on the same ports");
+    session
+        .restart_ward(&setup)
+        .expect("the ward comes back on the same ports");
     let device = session
         .wait_device("strips again", HANG, |device| {
             let fresh = device["connected"] == Value::Bool(true) && strips(device)? > 30;

@@ -37,7 +37,8 @@ fn boot(image: &[u8]) -> (Machine, String) {
     let ended = |text: &str| {
         let decided = |line: &str| line.contains("REFUSED") || line.starts_with("monitor: ");
         // A whole line: the last one may still be coming.
-        text.rfind('\n').is_some_and(|end| text[..end].lines().any(|line| decided(line.trim())))
+        text.rfind('\n')
+            .is_some_and(|end| text[..end].lines().any(|line| decided(line.trim())))
     };
     let text = machine.wait_until(HANG, ended).expect("the chain ends");
     (machine, text)
@@ -55,7 +56,10 @@ fn nothing_else_runs(machine: &Machine, stage: &str) {
         let in_rom = pc < rom.offset + rom.size;
         let in_loader = (loader.base..loader.base + loader.size).contains(&pc);
         let allowed = in_rom || core == 0 && stage == "loader" && in_loader;
-        assert!(allowed, "core {core} runs at {pc:#x} after a refusal by {stage}");
+        assert!(
+            allowed,
+            "core {core} runs at {pc:#x} after a refusal by {stage}"
+        );
     }
 }
 
@@ -63,12 +67,18 @@ fn nothing_else_runs(machine: &Machine, stage: &str) {
 fn every_part_changed_at_a_random_place_is_refused() {
     let description = description();
     let good = fs::read(flash()).expect("an image");
-    let seed = std::env::var("LAZARET_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or(SEED);
+    let seed = std::env::var("LAZARET_SEED")
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(SEED);
     println!("seed {seed}");
     let mut random = Random(seed);
     let parts = parts(&description, &good).expect("readable");
     for name in description.component_names() {
-        assert!(parts.iter().any(|part| part.name == name), "{name} is no part of the image");
+        assert!(
+            parts.iter().any(|part| part.name == name),
+            "{name} is no part of the image"
+        );
     }
     for Part { name, range } in parts {
         let mut changed = good.clone();
@@ -79,15 +89,24 @@ fn every_part_changed_at_a_random_place_is_refused() {
         let (machine, text) = boot(&changed);
         let Some(expected) = expected else {
             // Only the header's count may grow into erased bytes: it says where to look, no more.
-            assert_eq!(name, "slot header", "{name} changed at {at:#x} would be accepted");
+            assert_eq!(
+                name, "slot header",
+                "{name} changed at {at:#x} would be accepted"
+            );
             assert!(text.contains("monitor: "), "{text}");
             continue;
         };
         let line = expected.to_string();
         println!("{name} at {at:#x} bit {bit}: {line}");
-        let refusals: Vec<&str> = text.lines().filter(|line| line.contains("REFUSED")).collect();
+        let refusals: Vec<&str> = text
+            .lines()
+            .filter(|line| line.contains("REFUSED"))
+            .collect();
         assert_eq!(refusals, [line.as_str()], "{text}");
-        assert!(!text.contains("monitor: ") && !text.contains("kernel: "), "{text}");
+        assert!(
+            !text.contains("monitor: ") && !text.contains("kernel: "),
+            "{text}"
+        );
         let stage = line.split(':').next().unwrap_or("");
         nothing_else_runs(&machine, stage);
     }
@@ -99,9 +118,14 @@ fn an_empty_device_says_so() {
     let mut image = fs::read(flash()).expect("an image");
     let otp = description.flash_region("otp").expect("described").offset as usize;
     image[otp..otp + 4096].fill(0xff);
-    let expected = verify_flash(&description, &image).expect_err("no keys are burned").to_string();
+    let expected = verify_flash(&description, &image)
+        .expect_err("no keys are burned")
+        .to_string();
     let (machine, text) = boot(&image);
-    assert!(text.lines().any(|line| line.trim() == expected), "{expected}\n{text}");
+    assert!(
+        text.lines().any(|line| line.trim() == expected),
+        "{expected}\n{text}"
+    );
     nothing_else_runs(&machine, "rom");
 }
 
@@ -114,10 +138,17 @@ fn a_foreign_image_is_refused() {
     let stranger = images::KeyRing::for_tests(7);
     let digest = verify::signature::sha_256(&[&stranger.root_key_set()]);
     let mut image = good.clone();
-    let fuses = manifest::fuses::image(&manifest::fuses::Fuses { root_keys_digest: digest });
+    let fuses = manifest::fuses::image(&manifest::fuses::Fuses {
+        root_keys_digest: digest,
+    });
     image[otp..otp + fuses.len()].copy_from_slice(&fuses);
-    let expected = verify_flash(&description, &image).expect_err("foreign").to_string();
+    let expected = verify_flash(&description, &image)
+        .expect_err("foreign")
+        .to_string();
     assert!(expected.contains("root keys"), "{expected}");
     let (_machine, text) = boot(&image);
-    assert!(text.lines().any(|line| line.trim() == expected), "{expected}\n{text}");
+    assert!(
+        text.lines().any(|line| line.trim() == expected),
+        "{expected}\n{text}"
+    );
 }

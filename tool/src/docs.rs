@@ -23,6 +23,7 @@ pub fn check() -> Result<()> {
         links(&text, file, &name, &mut problems);
         commands(&text, &name, &mut problems);
     }
+    dependencies(&mut problems)?;
     println!("  {} files, {} problems", files.len(), problems.len());
     if problems.is_empty() {
         return Ok(());
@@ -120,5 +121,61 @@ fn commands(text: &str, name: &str, problems: &mut Vec<String>) {
                 ));
             }
         }
+    }
+}
+
+/// Every crate from outside has a row in docs/dependencies.md, with the version that is used.
+fn dependencies(problems: &mut Vec<String>) -> Result<()> {
+    let table = fs::read_to_string(paths::root().join("docs/dependencies.md")).unwrap_or_default();
+    let output = Command::new("git")
+        .args(["ls-files", "-co", "--exclude-standard", "*Cargo.toml"])
+        .current_dir(paths::root())
+        .output()?;
+    for file in String::from_utf8_lossy(&output.stdout).lines() {
+        let text = fs::read_to_string(paths::root().join(file)).unwrap_or_default();
+        for (name, version) in text.lines().filter_map(pinned) {
+            let row = |line: &&str| {
+                line.starts_with('|') && line.contains(name) && line.contains(version)
+            };
+            if !table.lines().any(|line| row(&line)) {
+                problems.push(format!(
+                    "docs/dependencies.md has no row for {name} {version} of {file}"
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Name and version of a dependency line with a pinned version: `name = "=1.2.3"` or `name = { version = "=1.2.3" ...`.
+fn pinned(line: &str) -> Option<(&str, &str)> {
+    let (name, rest) = line.split_once(" = ")?;
+    let (_, version) = rest.split_once("\"=")?;
+    Some((name, version.split('"').next()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pinned_dependencies_are_found() {
+        assert_eq!(pinned("anyhow = \"=1.0.104\""), Some(("anyhow", "1.0.104")));
+        let line = "clap = { version = \"=4.6.9\", features = [\"derive\"] }";
+        assert_eq!(pinned(line), Some(("clap", "4.6.9")));
+        assert_eq!(pinned("images = { path = \"images\" }"), None);
+    }
+
+    #[test]
+    fn broken_links_and_commands_are_found() {
+        let mut problems = Vec::new();
+        let text = "[a](nowhere.md) [b](docs.rs) [c](https://x.example/y)";
+        links(
+            text,
+            &paths::root().join("tool/src/docs.rs"),
+            "t.md",
+            &mut problems,
+        );
+        assert_eq!(problems, ["t.md:1: the link nowhere.md leads nowhere"]);
     }
 }

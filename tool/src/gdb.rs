@@ -35,6 +35,8 @@ impl Gdb {
         stream.set_read_timeout(Some(Duration::from_secs(120)))?;
         let mut gdb = Self { stream };
         gdb.ask("?")?;
+        // Before it was asked for its registers' names, QEMU 7.2 reads them all as zero.
+        gdb.ask("qXfer:features:read:target.xml:0,ffb")?;
         Ok(gdb)
     }
 
@@ -169,6 +171,18 @@ impl Gdb {
     pub fn go_until_stop(&mut self) -> Result<String> {
         self.send("c")?;
         self.receive()
+    }
+
+    /// Lets `core` execute one instruction, without interrupts; the others stand still.
+    ///
+    /// # Errors
+    /// Where the stub refuses.
+    pub fn step(&mut self, core: u32) -> Result<()> {
+        let answer = self.ask(&format!("vCont;s:{:x}", core + 1))?;
+        if answer.starts_with('T') {
+            return Ok(());
+        }
+        bail!("gdb stub answered {answer:?} to a step")
     }
 
     /// Stops the machine.

@@ -16,7 +16,9 @@ pub fn measure() -> Result<Vec<Row>> {
     let mut session = Session::start(&build::description()?, Setup::new(&flash, &folder))?;
     let stored = |device: &serde_json::Value| (demo::readings(device) > 0).then(|| device.clone());
     let device = session.wait_device("a reading", HANG, stored)?;
-    let took = session.first_reading(&device).context("the ward does not say when")?;
+    let took = session
+        .first_reading(&device)
+        .context("the ward does not say when")?;
     let seconds = took.as_secs_f64();
     session.stop();
     let name = "power-on to first reading on the ward";
