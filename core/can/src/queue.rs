@@ -51,6 +51,22 @@ impl<T: Copy, const N: usize> Queue<T, N> {
         entry
     }
 
+    /// The entry that `place` others are older than, left where it is.
+    #[must_use]
+    pub fn get(&self, place: usize) -> Option<&T> {
+        if place >= self.length {
+            return None;
+        }
+        self.entries[(self.first + place) % N].as_ref()
+    }
+
+    /// Forgets the `count` oldest entries.
+    pub fn forget(&mut self, count: usize) {
+        for _ in 0..count {
+            self.pop();
+        }
+    }
+
     /// How many entries wait.
     #[must_use]
     pub const fn len(&self) -> usize {
@@ -77,6 +93,12 @@ mod tests {
             [queue.pop(), queue.pop(), queue.pop(), queue.pop()],
             [Some(2), Some(3), Some(4), None]
         );
+        assert!(queue.is_empty());
+        (0..3).for_each(|n| queue.push(n));
+        assert_eq!((queue.get(1), queue.get(3)), (Some(&1), None));
+        queue.forget(2);
+        assert_eq!((queue.get(0), queue.len()), (Some(&2), 1));
+        queue.forget(9);
         assert!(queue.is_empty());
     }
 }

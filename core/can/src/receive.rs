@@ -10,6 +10,8 @@ pub const MAX_NODES: usize = 8;
 const LATE_MARGIN_US: i64 = 20_000;
 /// In so many frames the time without delay follows the delays seen by a period at most.
 const ORIGIN_FRAMES: i64 = 1024;
+/// Longest delay that is taken off the time of a frame: held up longer, it counts as of now less this.
+const MAX_DELAY_US: u64 = 500_000;
 /// Number and time agree where they differ by no more frames than this.
 const AGREE_FRAMES: i64 = 16;
 /// Heartbeats and numerics come once a second, in tenths of a hertz.
@@ -49,6 +51,8 @@ pub struct Heard {
     pub missing: u16,
     /// Samples a second of the node in tenths, as its heartbeat says; 0 = not known yet.
     pub rate_decihertz: u16,
+    /// When it would have come without delay, microseconds; never before the one before.
+    pub t_us: u64,
 }
 
 /// One kind of frame of one node.
@@ -60,6 +64,8 @@ struct Stream {
     rate_decihertz: u16,
     /// When number 0 was or would have been here without delay.
     origin_us: i64,
+    /// When the last frame would have been here without delay.
+    t_us: u64,
 }
 
 /// What is known of one node.
@@ -162,7 +168,7 @@ impl Receiver {
                 step = found;
             }
         }
-        let index = place.map_or(0, |stream| stream.index);
+        let (index, t_us) = place.map_or((0, now_us), |stream| (stream.index, stream.t_us));
         self.counters.received += 1;
         self.counters.lost += step.lost;
         self.counters.restarts += u64::from(step.restarted);
@@ -173,6 +179,7 @@ impl Receiver {
             index,
             missing: u16::try_from(step.number.saturating_sub(1)).unwrap_or(u16::MAX),
             rate_decihertz: known.rate_decihertz,
+            t_us,
         })
     }
 }
@@ -204,6 +211,7 @@ impl Stream {
             index,
             rate_decihertz,
             origin_us: 0,
+            t_us: now_us,
         };
         stream.origin_us = signed(now_us) - stream.span_us(index);
         stream
@@ -237,6 +245,7 @@ impl Stream {
         self.sequence = sequence;
         self.index = self.index.saturating_add(number);
         let mut late = false;
+        let before_us = self.t_us;
         if restarted || !is_timed {
             *self = Self::new(sequence, self.index, rate, now_us);
         } else {
@@ -249,6 +258,9 @@ impl Stream {
                 _ => delay_us.min(period_us) / ORIGIN_FRAMES,
             };
         }
+        let undelayed_us = u64::try_from(signed(now_us) - self.delay_us(now_us)).unwrap_or(0);
+        let earliest_us = before_us.max(now_us.saturating_sub(MAX_DELAY_US));
+        self.t_us = undelayed_us.clamp(earliest_us.min(now_us), now_us);
         Some(Step {
             number,
             lost: if restarted { 0 } else { number - 1 },
@@ -389,6 +401,24 @@ mod tests {
     }
 
     #[test]
+    fn times_are_those_of_the_node_not_of_its_way() {
+        let mut receiver = with_rate();
+        let mut last_us = 0;
+        for n in 0..2000_u64 {
+            // Comes 0 to 7 ms late, in bursts.
+            let now_us = n * 8000 + (n * n % 8) * 1000;
+            let heard = receiver.take(&ecg(n as u8), now_us).expect("new");
+            assert!(heard.t_us >= last_us && heard.t_us <= now_us);
+            assert!(
+                n < 10 || heard.t_us.abs_diff(n * 8000) < 200,
+                "{n}: {}",
+                heard.t_us
+            );
+            last_us = heard.t_us;
+        }
+    }
+
+    #[test]
     fn a_clock_that_runs_away_makes_no_losses() {
         let mut receiver = with_rate();
         for n in 0..1000_u64 {
@@ -480,8 +510,9 @@ mod tests {
                 );
             }
             if let Some(heard) = receiver.take(&ecg(random() as u8), now_us) {
-                assert!(last.is_none_or(|last| heard.index > last || heard.index == u64::MAX));
-                last = Some(heard.index);
+                assert!(last.is_none_or(|(index, t_us)| heard.t_us >= t_us
+                    && (heard.index > index || heard.index == u64::MAX)));
+                last = Some((heard.index, heard.t_us));
             }
         }
     }

@@ -38,6 +38,16 @@ pub mod operation {
     pub const LINK_STATUS: u16 = 6;
 }
 
+/// What a [`Sample`] is.
+pub mod sample {
+    /// Two leads of an ECG, 5 uV per unit.
+    pub const ECG: u8 = 0;
+    /// `first`, as u16: plethysmogram, 1e-4 of full scale.
+    pub const PLETH: u8 = 1;
+    /// As u16: saturation in 0.1 %, pulse rate in 0.1 a minute; 0 = none.
+    pub const NUMERICS: u8 = 2;
+}
+
 /// Answer codes of messages between our tasks.
 pub mod code {
     /// Done.
@@ -96,20 +106,21 @@ macro_rules! record {
 record! {
     /// One sample frame as it came from the bus.
     Sample, SAMPLE_BYTES {
-        /// When it came, microseconds since power-on.
+        /// When it came, without the delays of its way, microseconds since power-on.
         t_us: u64,
-        /// Number of the node's sample since its first, counting lost ones.
+        /// Number since the first of its kind from this node, counting missing ones: a gap shows as a jump.
+        /// Starts anew where `can` has been restarted.
         index: u64,
         /// CAN node number.
         node: u8,
-        /// What it is: 0 samples, 1 SpO2 numerics, 2 heartbeat.
+        /// What it is: see [`sample`].
         kind: u8,
         /// First value of the payload.
         first: i16,
         /// Second value of the payload.
         second: i16,
-        /// Frames missing right before this one.
-        lost: u16,
+        /// Samples a second of the node in tenths; 0 = not known yet.
+        rate_decihertz: u16,
     }
 }
 
@@ -219,7 +230,7 @@ mod tests {
             kind: 2,
             first: -32768,
             second: 5,
-            lost: 9,
+            rate_decihertz: 9,
         };
         assert_eq!(Sample::decode(&sample.encode()), Some(sample));
         assert_eq!(SAMPLE_BYTES, 24);
