@@ -161,6 +161,7 @@ pub fn reclaimed(core: usize) {
 /// The first core, once the partition has ended.
 fn wait_for_command() -> ! {
     loop {
+        dma::count_events();
         if let Some(word) = mailbox().pending()
             && counters().cores_inside() == 0
         {
@@ -170,7 +171,6 @@ fn wait_for_command() -> ! {
             }
         }
         arch::barrier::wfi();
-        dma::count_events();
     }
 }
 

@@ -5,8 +5,9 @@ use board::plan;
 use board::qemu_virt::SECURE_GPIO_BASE;
 
 /// PSCI and monitor calls (DEN0022, 5.1; ARCHITECTURE.md), and what they answer.
-mod psci {
+pub mod psci {
     pub const VERSION: u32 = 0x8400_0000;
+    pub const CPU_OFF: u32 = 0x8400_0002;
     pub const CPU_ON: u32 = 0xc400_0003;
     pub const AFFINITY_INFO: u32 = 0xc400_0004;
     pub const DOORBELL: u32 = 0xc300_0001;
@@ -16,6 +17,7 @@ mod psci {
     pub const SUCCESS: i64 = 0;
     pub const NOT_SUPPORTED: i64 = -1;
     pub const INVALID_PARAMETERS: i64 = -2;
+    pub const DENIED: i64 = -3;
     pub const INVALID_ADDRESS: i64 = -9;
     pub const OFF: i64 = 1;
 }
@@ -23,18 +25,18 @@ mod psci {
 /// The secure core, and one that a partition may start.
 const SECURE_CORE: u64 = 0;
 const OTHER_CORE: u64 = 2;
-/// Longest wait for the other core.
-const WAIT_US: u64 = 100_000;
+/// Longest wait for another core: generous, a loaded host may stop it for a while.
+const WAIT_US: u64 = 2_000_000;
 
 unsafe extern "C" {
     /// Reads a word; 1 where an exception refused it. No memory of ours changes.
-    safe fn probe_read(address: usize) -> u64;
+    pub safe fn probe_read(address: usize) -> u64;
     /// Writes a zero word; 1 where an exception refused it.
-    fn probe_write(address: usize) -> u64;
+    pub fn probe_write(address: usize) -> u64;
     /// Reads ICC_IAR0_EL1; 1 where an exception refused it.
     safe fn probe_group_0() -> u64;
     /// Entry of a started core.
-    fn second_core();
+    pub fn second_core();
 }
 
 /// Runs every check and prints a line for each.
@@ -129,7 +131,8 @@ fn secure_interrupt() {
     print("secure-interrupt", enable.read() & bit == 0);
 }
 
-fn wait_for(condition: impl Fn() -> bool) -> bool {
+/// Waits, bounded, until the condition holds; whether it did.
+pub fn wait_for(condition: impl Fn() -> bool) -> bool {
     let deadline = arch::counter::now_ticks() + arch::counter::ticks_of_us(WAIT_US);
     while !condition() {
         if arch::counter::now_ticks() > deadline {
@@ -140,7 +143,8 @@ fn wait_for(condition: impl Fn() -> bool) -> bool {
     true
 }
 
-fn print(name: &str, good: bool) {
+/// Prints a check's line.
+pub fn print(name: &str, good: bool) {
     for text in ["check ", name, if good { " ok\n" } else { " FAILED\n" }] {
         board::console::write_str(text);
     }

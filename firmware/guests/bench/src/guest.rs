@@ -52,6 +52,7 @@ extern "C" fn bench_main(level: u64) -> ! {
     let read = unsafe { measure_read(ROUNDS, kind) };
     report("distributor-read", read, empty);
     timer();
+    crate::escapes::run();
     end(arch::call::hvc)
 }
 

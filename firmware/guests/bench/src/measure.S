@@ -41,7 +41,11 @@ bench_vectors:
     .balign 128                         // own level, synchronous
     mrs x16, tpidr_el0                  // a probe is under way: go on where it says
     cbz x16, 1f
-    msr elr_el2, x16
+    mrs x17, CurrentEL
+    tbnz x17, #3, 2f                    // EL2
+    msr elr_el1, x16
+    eret
+2:  msr elr_el2, x16
     eret
 1:  mov x0, #4
     b unexpected
@@ -138,7 +142,7 @@ measure_timer:
     mov x1, x4
     ret
 
-    // Probes, at EL2 only: do one thing; the answer is 1 where it was refused by an exception, else 0.
+    // Probes: do one thing; the answer is 1 where it was refused by an exception, else 0.
     .macro probe name, probed:vararg
     .global \name
 \name:
@@ -156,7 +160,9 @@ measure_timer:
 
     probe probe_read, ldr w1, [x0]
     probe probe_write, str wzr, [x0]
+    probe probe_write_byte, strb wzr, [x0]
     probe probe_group_0, mrs x1, icc_iar0_el1
+    probe probe_performance, mrs x1, pmcr_el0
 
     // Where a started core comes in: CPU_OFF.
     .global second_core
