@@ -46,12 +46,12 @@ pub fn measure() -> Result<Vec<Row>> {
     let as_hypervisor = console("el2", vec![0; 4096], &[("hypervisor", guest)])?;
     let mut rows = rows_of(&as_guest, OF_THE_HYPERVISOR)?;
     rows.extend(rows_of(&as_hypervisor, OF_THE_MONITOR)?);
-    let failed: Vec<&str> = as_hypervisor
-        .lines()
-        .filter(|line| line.contains("FAILED"))
-        .collect();
-    if !failed.is_empty() {
-        bail!("the secure world gave way: {}", failed.join("; "));
+    for (console, who) in [(&as_guest, "hypervisor"), (&as_hypervisor, "secure world")] {
+        let failed = |line: &&str| line.starts_with("check ") && line.contains("FAILED");
+        let failed: Vec<&str> = console.lines().filter(failed).collect();
+        if !failed.is_empty() {
+            bail!("the {who} gave way: {}", failed.join("; "));
+        }
     }
     Ok(rows)
 }
