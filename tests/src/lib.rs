@@ -4,6 +4,8 @@
 //! machine from outside, through QEMU's gdb stub, so that the images need no test hooks.
 //! `./lazaret test` builds the images first.
 
+pub mod browser;
+
 pub use lazaret::gdb;
 
 use anyhow::{Context as _, Result};

@@ -162,7 +162,7 @@ fn a_task_that_faults_is_restarted_and_the_can_loop_misses_nothing() {
     let description = description();
     let mut session = up(&description, "task-fault");
     let before = commands(&mut session);
-    let socket = session.machine.config().directory.join("gdb.sock");
+    let socket = session.machine.config().socket("gdb.sock");
     for task in ["vitals", "link"] {
         make_fault(&description, &socket, task);
         let line = format!("kernel: task {task} faulted");
@@ -222,7 +222,7 @@ fn linux_panics_and_the_can_loop_misses_nothing() {
     let description = description();
     let mut session = up(&description, "linux-panic");
     let before = commands(&mut session);
-    let socket = session.machine.config().directory.join("gdb.sock");
+    let socket = session.machine.config().socket("gdb.sock");
     make_panic(&socket);
     session
         .machine

@@ -49,7 +49,7 @@ fn nothing_else_runs(machine: &Machine, stage: &str) {
     let description = description();
     let rom = description.flash_region("bootrom").expect("described");
     let loader = description.memory("loader").expect("described");
-    let mut gdb = Gdb::connect(&machine.config().directory.join("gdb.sock")).expect("gdb");
+    let mut gdb = Gdb::connect(&machine.config().socket("gdb.sock")).expect("gdb");
     for core in 0..machine.config().cores {
         gdb.core(core).expect("such a core");
         let pc = gdb.register(PC).expect("pc");

@@ -155,7 +155,9 @@ fn come_up(session: &mut Session, stop: &AtomicBool) -> Result<Option<Duration>>
         session.check()?;
         let device = session.device().unwrap_or(Value::Null);
         if readings(&device) > 0 {
-            let took = session.first_reading(&device).unwrap_or(session.power_on.elapsed());
+            let took = session
+                .first_reading(&device)
+                .unwrap_or(session.power_on.elapsed());
             let seconds = took.as_secs_f64();
             ui::done(&format!("first reading on the ward after {seconds:.1} s"));
             return Ok(Some(took));
@@ -187,10 +189,13 @@ fn show_stages(console: &str, shown: &mut usize) {
     *shown += whole;
 }
 
+/// What our own programs in the Linux guest begin their lines with.
+const GUEST: &str = "lazaret-guest";
+
 /// The stage a console line is from, where it is one of the firmware's or of our own in Linux.
 #[must_use]
 pub fn stage_of(line: &str) -> Option<&str> {
-    const STAGES: [&str; 6] = ["rom", "loader", "monitor", "kernel", "hypervisor", "linux"];
+    const STAGES: [&str; 6] = ["rom", "loader", "monitor", "kernel", "hypervisor", GUEST];
     let (stage, _) = line.split_once(": ")?;
     STAGES.contains(&stage).then_some(stage)
 }

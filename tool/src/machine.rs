@@ -12,6 +12,9 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
+/// Longest path of a Unix socket, with its final zero (Linux, unix(7): sun_path).
+const MOST_SOCKET_BYTES: usize = 108;
+
 /// How a machine is to be started.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -105,12 +108,29 @@ impl Config {
     /// The socket that stands for the CAN bus (SLCAN on the secure PL011).
     #[must_use]
     pub fn can_socket(&self) -> PathBuf {
-        self.directory.join("can.sock")
+        self.socket("can.sock")
+    }
+
+    /// A socket of this run: in its folder, or, where that makes a path too long for a socket, in
+    /// a folder for temporary files.
+    #[must_use]
+    pub fn socket(&self, name: &str) -> PathBuf {
+        let path = self.directory.join(name);
+        if path.as_os_str().len() < MOST_SOCKET_BYTES {
+            return path;
+        }
+        // FNV-1a: another folder, another name.
+        let bytes = self.directory.as_os_str().as_encoded_bytes();
+        let hash = bytes.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, &byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+        });
+        std::env::temp_dir().join(format!("lazaret-{hash:016x}-{name}"))
     }
 
     /// Arguments for `qemu-system-aarch64`.
     fn qemu_arguments(&self) -> Vec<String> {
         let at = |name: &str| self.directory.join(name).display().to_string();
+        let socket = |name: &str| self.socket(name).display().to_string();
         let mut list: Vec<String> = [
             "-M",
             "virt,secure=on,virtualization=on,gic-version=3,iommu=smmuv3",
@@ -134,12 +154,12 @@ impl Config {
         add(["-serial".into(), "chardev:console".into()]);
         add([
             "-chardev".into(),
-            format!("socket,id=can,path={},server=on,wait=off", at("can.sock")),
+            format!("socket,id=can,path={},server=on,wait=off", socket("can.sock")),
         ]);
         add(["-serial".into(), "chardev:can".into()]);
         add([
             "-qmp".into(),
-            format!("unix:{},server=on,wait=off", at("qmp.sock")),
+            format!("unix:{},server=on,wait=off", socket("qmp.sock")),
         ]);
         if self.network {
             let network = self
@@ -158,7 +178,7 @@ impl Config {
         if self.gdb {
             add([
                 "-chardev".into(),
-                format!("socket,id=gdb,path={},server=on,wait=off", at("gdb.sock")),
+                format!("socket,id=gdb,path={},server=on,wait=off", socket("gdb.sock")),
             ]);
             add(["-gdb".into(), "chardev:gdb".into()]);
         }
@@ -198,7 +218,7 @@ impl Machine {
         fs::create_dir_all(&config.directory)
             .with_context(|| format!("cannot make {}", config.directory.display()))?;
         for name in ["can.sock", "qmp.sock", "gdb.sock"] {
-            let _ = fs::remove_file(config.directory.join(name));
+            let _ = fs::remove_file(config.socket(name));
         }
         let flash = config.directory.join("flash.img");
         fs::copy(&config.flash, &flash).with_context(|| {
@@ -313,7 +333,7 @@ impl Machine {
     /// Where QEMU refuses the command or is gone.
     pub fn qmp(&mut self, command: &str, arguments: Value) -> Result<Value> {
         if self.qmp.is_none() {
-            self.qmp = Some(Qmp::connect(&self.config.directory.join("qmp.sock"))?);
+            self.qmp = Some(Qmp::connect(&self.config.socket("qmp.sock"))?);
         }
         let qmp = self.qmp.as_mut().context("no QMP")?;
         qmp.call(command, arguments)
@@ -372,11 +392,17 @@ impl Machine {
     /// Where QEMU or the host does not tell.
     pub fn secure_core_waited(&mut self) -> Result<Duration> {
         let threads = self.core_threads()?;
-        let (_, thread) = threads.iter().find(|(core, _)| *core == 0).context("no core 0")?;
+        let (_, thread) = threads
+            .iter()
+            .find(|(core, _)| *core == 0)
+            .context("no core 0")?;
         // Linux, Documentation/scheduler/sched-stats.rst: time on a processor, time waiting, in ns.
         let path = format!("/proc/{}/task/{thread}/schedstat", self.child.id());
         let text = fs::read_to_string(&path).with_context(|| path.clone())?;
-        let waited = text.split_whitespace().nth(1).and_then(|word| word.parse().ok());
+        let waited = text
+            .split_whitespace()
+            .nth(1)
+            .and_then(|word| word.parse().ok());
         Ok(Duration::from_nanos(waited.context(path)?))
     }
 

@@ -99,7 +99,7 @@ fn judge(description: &Description, console: &str, device: &Value, report: &mut 
         problems.push(format!("not verified: {}", missing.join(", ")));
     }
     for line in console.lines().filter(|line| {
-        crate::demo::stage_of(line).is_some_and(|stage| stage != "linux")
+        crate::demo::stage_of(line).is_some_and(|stage| stage != "lazaret-guest")
             && (line.contains("REFUSED") || line.contains("halted") || line.contains("faulted"))
     }) {
         problems.push(format!("the console says: {}", line.trim()));

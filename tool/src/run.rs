@@ -43,7 +43,7 @@ pub fn run(options: &Options) -> Result<()> {
     if options.gdb {
         ui::note(&format!(
             "gdb-multiarch -ex 'target remote {}'",
-            config.directory.join("gdb.sock").display()
+            config.socket("gdb.sock").display()
         ));
     }
     let mut machine = Machine::start(config)?;

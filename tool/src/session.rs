@@ -162,7 +162,9 @@ impl Session {
     #[must_use]
     pub fn first_reading(&self, device: &Value) -> Option<Duration> {
         let stored = device["first_stored_unix_ms"].as_u64()?;
-        stored.checked_sub(self.power_on_unix_ms).map(Duration::from_millis)
+        stored
+            .checked_sub(self.power_on_unix_ms)
+            .map(Duration::from_millis)
     }
 
     /// What the simulator wrote last about the bus.
@@ -307,7 +309,9 @@ fn wait_joined(machine: &mut Machine, simulator: &mut Process) -> Result<()> {
 
 /// Milliseconds since 1970.
 fn unix_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 

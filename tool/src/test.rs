@@ -27,7 +27,10 @@ struct Count {
 /// One step: its name and what it does.
 type Step = (&'static str, fn() -> Result<Count>);
 
-const ONE: Count = Count { passed: 1, failed: 0 };
+const ONE: Count = Count {
+    passed: 1,
+    failed: 0,
+};
 
 /// Clippy before the tests: both use the dev profile, so what others wrote is compiled once.
 const STEPS: &[Step] = &[
@@ -40,15 +43,31 @@ const STEPS: &[Step] = &[
     ("clippy on the firmware", || clippy_firmware().map(|()| ONE)),
     ("unit and property tests", || {
         let others = ["--exclude", "system-tests", "--exclude", "fuzz"];
-        host(&[&["test", "--locked", "--no-fail-fast", "--workspace", "-q"], &others[..]].concat())
+        host(
+            &[
+                &["test", "--locked", "--no-fail-fast", "--workspace", "-q"],
+                &others[..],
+            ]
+            .concat(),
+        )
     }),
-    ("fuzz, short", || host(&["test", "--locked", "-p", "fuzz", "-q", "--", "--nocapture"])),
-    ("build", || build::everything(build::description()?).map(|_| ONE)),
+    ("fuzz, short", || {
+        host(&["test", "--locked", "-p", "fuzz", "-q", "--", "--nocapture"])
+    }),
+    ("build", || {
+        build::everything(build::description()?).map(|_| ONE)
+    }),
     ("size budgets", || sizes::check().map(|()| ONE)),
     ("docs", || docs::check().map(|()| ONE)),
     ("system tests", || {
         let serial = ["--", "--test-threads=1", "--nocapture"];
-        host(&[&["test", "--locked", "--no-fail-fast", "-p", "system-tests"], &serial[..]].concat())
+        host(
+            &[
+                &["test", "--locked", "--no-fail-fast", "-p", "system-tests"],
+                &serial[..],
+            ]
+            .concat(),
+        )
     }),
 ];
 
@@ -57,7 +76,12 @@ const STEPS: &[Step] = &[
 /// # Errors
 /// Where a step failed; the others ran all the same.
 pub fn run(options: &Options) -> Result<()> {
-    let wanted = |name: &str| options.only.as_deref().is_none_or(|only| name.contains(only));
+    let wanted = |name: &str| {
+        options
+            .only
+            .as_deref()
+            .is_none_or(|only| name.contains(only))
+    };
     let steps: Vec<&Step> = STEPS.iter().filter(|(name, _)| wanted(name)).collect();
     if options.list {
         steps.iter().for_each(|(name, _)| println!("{name}"));
@@ -77,7 +101,10 @@ pub fn run(options: &Options) -> Result<()> {
             Ok(count) => *count,
             Err(error) => {
                 ui::failed(&format!("{name} ({took} s): {error:#}"));
-                Count { passed: 0, failed: 1 }
+                Count {
+                    passed: 0,
+                    failed: 1,
+                }
             }
         };
         all.passed += count.passed;
@@ -116,7 +143,10 @@ fn host(arguments: &[&str]) -> Result<Count> {
             count.failed += more.failed;
         }
         // A line for each of the many crates without tests says nothing.
-        if !line.is_empty() && !line.contains("running 0 tests") && result_of(&line) != Some(Count::default()) {
+        if !line.is_empty()
+            && !line.contains("running 0 tests")
+            && result_of(&line) != Some(Count::default())
+        {
             println!("{line}");
         }
     }
@@ -137,7 +167,10 @@ fn result_of(line: &str) -> Option<Count> {
         let before = rest.split(what).next()?;
         before.split_whitespace().last()?.parse().ok()
     };
-    Some(Count { passed: number(" passed")?, failed: number(" failed")? })
+    Some(Count {
+        passed: number(" passed")?,
+        failed: number(" failed")?,
+    })
 }
 
 /// Every binary that runs on the device, and the guest that measures it.
@@ -153,7 +186,13 @@ fn clippy_firmware() -> Result<()> {
         if target == build::SOFTFLOAT {
             packages.extend(["-p", "bench-guest"]);
         }
-        build::firmware_cargo(&work, "clippy", target, &packages, &["--", "-D", "warnings"])?;
+        build::firmware_cargo(
+            &work,
+            "clippy",
+            target,
+            &packages,
+            &["--", "-D", "warnings"],
+        )?;
         work.finish("");
     }
     Ok(())
@@ -165,8 +204,15 @@ mod tests {
 
     #[test]
     fn cargos_counts_are_read() {
-        let line = "test result: FAILED. 12 passed; 3 failed; 0 ignored; 0 measured; 0 filtered out";
-        assert_eq!(result_of(line), Some(Count { passed: 12, failed: 3 }));
+        let line =
+            "test result: FAILED. 12 passed; 3 failed; 0 ignored; 0 measured; 0 filtered out";
+        assert_eq!(
+            result_of(line),
+            Some(Count {
+                passed: 12,
+                failed: 3
+            })
+        );
         assert_eq!(result_of("running 3 tests"), None);
     }
 }

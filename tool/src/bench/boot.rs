@@ -176,7 +176,7 @@ fn loader_times(description: &Description, machine: &mut Machine) -> Result<boot
         let region = description.memory(name);
         Ok::<_, anyhow::Error>(region.with_context(|| format!("no region {name:?}"))?.base)
     };
-    let socket = machine.config().directory.join("gdb.sock");
+    let socket = machine.config().socket("gdb.sock");
     let mut gdb = Gdb::connect(&socket)?;
     let entry = base("monitor")?;
     gdb.set_breakpoint(entry)?;

@@ -41,7 +41,7 @@ pub fn measure() -> Result<Vec<Row>> {
         config.stopped = true;
         config.network = false;
     })?;
-    let socket = machine.config().directory.join("gdb.sock");
+    let socket = machine.config().socket("gdb.sock");
     let mut kernel = Kernel {
         gdb: Gdb::connect(&socket)?,
         trap: vectors()? + FROM_EL0,
