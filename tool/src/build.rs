@@ -316,18 +316,108 @@ pub struct GuestOptions {
     pub lock: bool,
 }
 
-/// The Linux guest's images.
+/// The Rust target of programs in the Linux guest.
+pub const GUEST: &str = "aarch64-unknown-linux-gnu";
+
+/// Builds our own programs of the guest, each one static file; gives their folder.
 ///
 /// # Errors
-/// Always, until the guest's recipe is joined.
-pub fn guest() -> Result<GuestImages> {
-    bail!("the Linux guest is not joined yet")
+/// Where cargo fails.
+pub fn guest_programs() -> Result<PathBuf> {
+    let work = ui::Work::start("forwarder for the Linux guest");
+    let folder = paths::target().join("guest");
+    let at = folder.display().to_string();
+    let arguments = [
+        "build",
+        "--locked",
+        "--profile",
+        "firmware",
+        "--target",
+        GUEST,
+        "--target-dir",
+        &at,
+        // No stack traces in the guest: they would need the symbols, and are larger than the program.
+        "-Zbuild-std=std,panic_abort",
+        "-Zbuild-std-features=",
+        "-p",
+        "forwarder",
+    ];
+    cargo(
+        &work,
+        &arguments,
+        &[("CARGO_PROFILE_FIRMWARE_STRIP", "symbols")],
+    )?;
+    work.finish("");
+    Ok(folder.join(GUEST).join("firmware"))
 }
 
-/// `lazaret guest`.
+/// Builds the Linux guest from its pinned packages; keeps the list of what is in it as
+/// `guest/packages.json` beside the flash.
 ///
 /// # Errors
-/// As [`guest`].
-pub fn guest_command(_: &GuestOptions) -> Result<()> {
-    guest().map(drop)
+/// Where a package cannot be had, a program is missing or does not build, with what to do.
+pub fn guest() -> Result<GuestImages> {
+    let programs = guest_programs()?;
+    let work = ui::Work::start("Linux guest from Debian packages");
+    let folder = paths::output().join("guest");
+    let inputs = guest_image::Inputs {
+        recipe: paths::guest_recipe(),
+        cache: paths::cache(),
+        work: folder.clone(),
+        forwarder: programs.join("forwarder"),
+        counter: programs.join("counter"),
+    };
+    let images = guest_image::build(&inputs, &|what| work.at(what))?;
+    std::fs::write(
+        folder.join("packages.json"),
+        serde_json::to_string_pretty(&images.contents)?,
+    )?;
+    work.finish(&format!(
+        "kernel {}, root file system of {} KiB",
+        images.kernel_version,
+        images.root.len() / 1024
+    ));
+    Ok(GuestImages {
+        kernel: images.kernel,
+        initramfs: images.initramfs,
+        root: images.root,
+        kernel_version: images.kernel_version,
+        root_version: images.root_version,
+    })
+}
+
+/// `lazaret guest`: builds the guest alone, or moves its lock file to the newest packages first.
+///
+/// # Errors
+/// As [`guest`], and where the package lists cannot be read.
+pub fn guest_command(options: &GuestOptions) -> Result<()> {
+    if options.lock {
+        let work = ui::Work::start("newest Debian packages for the guest");
+        let (before, lock) = guest_image::lock(&paths::guest_recipe(), &paths::cache(), &|what| {
+            work.at(what)
+        })?;
+        work.finish(&format!("{} packages", lock.package.len()));
+        for package in &lock.package {
+            let old = before
+                .iter()
+                .flat_map(|before| &before.package)
+                .find(|old| old.name == package.name);
+            match old {
+                Some(old) if old == package => {
+                    ui::note(&format!("{} {}: as before", package.name, package.version))
+                }
+                Some(old) => ui::note(&format!(
+                    "{} {} (was {})",
+                    package.name, package.version, old.version
+                )),
+                None => ui::note(&format!("{} {} (new)", package.name, package.version)),
+            }
+        }
+    }
+    guest()?;
+    ui::done(&format!(
+        "what is in the guest: {}",
+        paths::output().join("guest/packages.json").display()
+    ));
+    Ok(())
 }
