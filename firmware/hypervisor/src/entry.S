@@ -2,8 +2,19 @@
 //
 // _start: the partition's first core, from the monitor; secondary_start: its other cores. Both: EL2,
 // MMU off. The tables map, at their physical addresses, the image (text RX, constants R, the rest RW, a
-// hole below each stack), the mailbox (RW), and the registers of the interrupt controller, SMMU and
-// console. Nothing else exists for EL2: not the partition's memory, no flash.
+// hole below each stack), the mailbox (RW), the registers of the interrupt controller, SMMU and
+// console, and PCI's configuration space. Nothing else exists for EL2: not the partition's memory, no flash.
+    // `count` pages in `table`, from entry `first` on.
+    .macro pages table, first, count, descriptor
+    ldr x1, =\descriptor
+    add x3, \table, #8 * \first
+    add x4, x3, #8 * \count
+1:  str x1, [x3], #8
+    add x1, x1, #0x1000
+    cmp x3, x4
+    b.lo 1b
+    .endm
+
     .section .text.entry, "ax"
     .global _start
 _start:
@@ -20,10 +31,16 @@ _start:
     add x12, x9, #0x3000                // 2 MiB each, second GiB: memory
     add x13, x9, #0x4000                // pages around the mailbox
     add x14, x9, #0x5000                // pages of the image
+    add x17, x9, #0x6000                // 2 MiB each, the GiB of PCI's configuration space
+    add x18, x9, #0x7000                // its pages
     add x1, x10, #3
     str x1, [x9]
     add x1, x12, #3
     str x1, [x9, #8]
+    add x1, x17, #3
+    str x1, [x9, #8 * {PCI_GIB}]
+    add x1, x18, #3
+    str x1, [x17, #8 * {PCI_BLOCK}]
     add x1, x11, #3
     str x1, [x10, #8 * {DEVICES_INDEX}]
     ldr x1, ={GIC_BLOCK}
@@ -35,21 +52,9 @@ _start:
     ldr x1, ={CONSOLE_PAGE}
     str x1, [x11, #8 * {CONSOLE_INDEX}]
 
-    ldr x1, ={SMMU_PAGE}
-    add x3, x11, #8 * {SMMU_FIRST}
-    add x4, x3, #8 * {SMMU_PAGES}
-2:  str x1, [x3], #8
-    add x1, x1, #0x1000
-    cmp x3, x4
-    b.lo 2b
-
-    ldr x1, ={MAILBOX_PAGE}
-    add x3, x13, #8 * {MAILBOX_FIRST}
-    add x4, x3, #8 * {MAILBOX_PAGES}
-3:  str x1, [x3], #8
-    add x1, x1, #0x1000
-    cmp x3, x4
-    b.lo 3b
+    pages x11, {SMMU_FIRST}, {SMMU_PAGES}, {SMMU_PAGE}
+    pages x13, {MAILBOX_FIRST}, {MAILBOX_PAGES}, {MAILBOX_PAGE}
+    pages x18, {PCI_FIRST}, {PCI_PAGES}, {PCI_PAGE}
 
     // The image's own pages, each with the rights of its section.
     adrp x1, _start
@@ -128,4 +133,4 @@ stacks:
     .space {CORES} << {STACK_SHIFT}
 stacks_end:
 tables:
-    .space 6 * 4096
+    .space 8 * 4096

@@ -2,7 +2,8 @@
 
 use crate::plan::{
     CORES, MEMORY_HYPERVISOR_BASE, MEMORY_HYPERVISOR_SIZE, MEMORY_MAILBOX_BASE,
-    MEMORY_MAILBOX_SIZE, PERIPHERAL_CONSOLE_UART_BASE, PERIPHERAL_SMMU_BASE, PERIPHERAL_SMMU_SIZE,
+    MEMORY_MAILBOX_SIZE, PERIPHERAL_CONSOLE_UART_BASE, PERIPHERAL_PCIE_ECAM_BASE,
+    PERIPHERAL_PCIE_ECAM_SIZE, PERIPHERAL_SMMU_BASE, PERIPHERAL_SMMU_SIZE,
 };
 use arch::registers::{sctlr_el1, sctlr_el2};
 use arch::translation::{Access, Leaf, MAIR, Memory};
@@ -11,8 +12,8 @@ use board::qemu_virt::{DISTRIBUTOR_BASE, REDISTRIBUTOR_BASE, REDISTRIBUTOR_STRID
 /// Two pages for each core: a hole and a stack.
 const STACK_SHIFT: u32 = 13;
 /// TCR_EL2: addresses of 39 bits (look-up starts at level 1), 4 KiB granule, walks cached and inner
-/// shareable, physical addresses of 32 bits (DDI 0487, D19.2.140).
-const TCR: u64 = 25 | (1 << 8) | (1 << 10) | (3 << 12) | (1 << 23) | (1 << 31);
+/// shareable, physical addresses of 40 bits (DDI 0487, D19.2.140).
+const TCR: u64 = 25 | (1 << 8) | (1 << 10) | (3 << 12) | (2 << 16) | (1 << 23) | (1 << 31);
 /// SCTLR_EL2: MMU, caches, alignment of the stack pointer, writable is never executable.
 const SCTLR: u64 =
     sctlr_el2::RES1 | sctlr_el1::M | sctlr_el1::C | sctlr_el1::SA | sctlr_el1::I | sctlr_el1::WXN;
@@ -48,6 +49,11 @@ const _: () = {
             == block_index(PERIPHERAL_SMMU_BASE + PERIPHERAL_SMMU_SIZE - 1)
     );
     assert!(block_index(DISTRIBUTOR_BASE) != block_index(PERIPHERAL_SMMU_BASE));
+    assert!(gib_index(PERIPHERAL_PCIE_ECAM_BASE) > 1 && gib_index(PERIPHERAL_PCIE_ECAM_BASE) < 512);
+    assert!(
+        block_index(PERIPHERAL_PCIE_ECAM_BASE)
+            == block_index(PERIPHERAL_PCIE_ECAM_BASE + PERIPHERAL_PCIE_ECAM_SIZE - 1)
+    );
     assert!(
         block_index(DISTRIBUTOR_BASE)
             == block_index(REDISTRIBUTOR_BASE + CORES * REDISTRIBUTOR_STRIDE - 1)
@@ -71,6 +77,11 @@ core::arch::global_asm!(
     MAILBOX_FIRST = const page_index(MEMORY_MAILBOX_BASE),
     MAILBOX_PAGES = const MEMORY_MAILBOX_SIZE >> 12,
     MAILBOX_PAGE = const DATA.page(MEMORY_MAILBOX_BASE as u64),
+    PCI_GIB = const gib_index(PERIPHERAL_PCIE_ECAM_BASE),
+    PCI_BLOCK = const block_index(PERIPHERAL_PCIE_ECAM_BASE),
+    PCI_FIRST = const page_index(PERIPHERAL_PCIE_ECAM_BASE),
+    PCI_PAGES = const PERIPHERAL_PCIE_ECAM_SIZE >> 12,
+    PCI_PAGE = const DEVICE.page(PERIPHERAL_PCIE_ECAM_BASE as u64),
     TEXT_BITS = const Leaf::el2_or_el3(Memory::Normal, Access::ReadExecute).page(0),
     CONSTANT_BITS = const Leaf::el2_or_el3(Memory::Normal, Access::Read).page(0),
     DATA_BITS = const DATA.page(0),

@@ -5,7 +5,7 @@
 //! ends finds that nothing is mapped any more, and comes here by that fault.
 
 use crate::plan::{CORES, LINUX, PARTITIONS, counters, mailbox};
-use crate::{dma, entry, interrupts, memory};
+use crate::{devices, dma, entry, interrupts, memory};
 use arch::counter::now_ticks;
 use arch::registers::core_number;
 use board::console::Line;
@@ -138,7 +138,11 @@ pub fn end(state: State, what: &str) {
     }
     counters().mark(Mark::PartitionEnd, now_ticks());
     memory::close();
-    dma::revoke();
+    devices::stop();
+    if !dma::revoke() {
+        // Then no restart: grant() fails the same way.
+        say("has devices that the SMMU does not let go of");
+    }
     interrupts::silence_shared();
     interrupts::call_out(core_number());
     say(what);

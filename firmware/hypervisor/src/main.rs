@@ -8,6 +8,8 @@
 #[cfg(target_os = "none")]
 mod calls;
 #[cfg(target_os = "none")]
+mod devices;
+#[cfg(target_os = "none")]
 mod dma;
 #[cfg(target_os = "none")]
 mod entry;
