@@ -154,13 +154,13 @@ impl Check<'_> {
             .iter()
             .filter(|core| core.world == Some(World::Secure))
             .collect();
-        if secure.len() != 1 || *secure[0].id.as_ref() != 0 {
-            if let Some(core) = d.core.first() {
-                self.say(
-                    &core.id,
-                    "exactly core 0 must have `world = \"secure\"`".into(),
-                );
-            }
+        if (secure.len() != 1 || *secure[0].id.as_ref() != 0)
+            && let Some(core) = d.core.first()
+        {
+            self.say(
+                &core.id,
+                "exactly core 0 must have `world = \"secure\"`".into(),
+            );
         }
     }
 
@@ -201,10 +201,10 @@ impl Check<'_> {
             }
         }
         for needed in ["bootrom", "otp", "state", "slot-a", "slot-b", "storage"] {
-            if d.flash_region(needed).is_none() {
-                if let Some(first) = d.flash.regions.first() {
-                    self.say(&first.name, format!("flash region {needed:?} is missing"));
-                }
+            if d.flash_region(needed).is_none()
+                && let Some(first) = d.flash.regions.first()
+            {
+                self.say(&first.name, format!("flash region {needed:?} is missing"));
             }
         }
     }
@@ -261,10 +261,10 @@ impl Check<'_> {
             "mailbox",
             "hypervisor",
         ] {
-            if d.memory(needed).is_none() {
-                if let Some(first) = d.memory.first() {
-                    self.say(&first.name, format!("memory {needed:?} is missing"));
-                }
+            if d.memory(needed).is_none()
+                && let Some(first) = d.memory.first()
+            {
+                self.say(&first.name, format!("memory {needed:?} is missing"));
             }
         }
     }
@@ -378,16 +378,16 @@ impl Check<'_> {
                 );
             }
         }
-        if let (Some(memory), Some(first)) = (d.memory("task-ram"), d.task.first()) {
-            if ram_kib * 1024 > memory.size {
-                self.say(
-                    &first.name,
-                    format!(
-                        "the tasks need {ram_kib} KiB of RAM, task-ram has {}",
-                        memory.size / 1024
-                    ),
-                );
-            }
+        if let (Some(memory), Some(first)) = (d.memory("task-ram"), d.task.first())
+            && ram_kib * 1024 > memory.size
+        {
+            self.say(
+                &first.name,
+                format!(
+                    "the tasks need {ram_kib} KiB of RAM, task-ram has {}",
+                    memory.size / 1024
+                ),
+            );
         }
     }
 
