@@ -90,11 +90,20 @@ impl Pl011 {
         self.0.flags.read() & TRANSMIT_FULL == 0
     }
 
+    /// Sends a byte where there is room for it now; false where there is none.
+    #[must_use]
+    pub fn try_send(&self, byte: u8) -> bool {
+        let has_room = self.can_send();
+        if has_room {
+            self.0.data.write(u32::from(byte));
+        }
+        has_room
+    }
+
     /// Sends a byte; waits for room, but not for ever. False where the byte was dropped.
     pub fn send(&self, byte: u8) -> bool {
         for _ in 0..SEND_POLLS {
-            if self.can_send() {
-                self.0.data.write(u32::from(byte));
+            if self.try_send(byte) {
                 return true;
             }
             arch::barrier::yield_now();
