@@ -1,12 +1,11 @@
 //! From samples at any rate to the steepness of a lead, 250 times a second.
 
+/// Leads that are looked at together.
+pub const LEADS: usize = 2;
 /// Inner sample rate: everything behind the resampler has its times in samples of it.
 pub const RATE_HZ: u32 = 250;
 /// The same in tenths.
-const RATE_DECIHERTZ: u32 = RATE_HZ * 10;
-/// Above this rate two samples are averaged first, so that little is folded down.
-const AVERAGE_ABOVE_DECIHERTZ: u32 = 3000;
-
+pub const RATE_DECIHERTZ: u32 = RATE_HZ * 10;
 /// How many samples are averaged to smooth: nulls at 50 Hz (5 samples) and 62.5 Hz (4 samples) take both mains
 /// frequencies and muscle noise.
 const SMOOTH_LONG: usize = 5;
@@ -15,6 +14,8 @@ const SMOOTH_SHORT: usize = 4;
 const DIFFERENCE: usize = 6;
 /// The steepness is summed over 100 ms, the width of a QRS complex.
 pub const WINDOW: usize = 25;
+/// Samples from the middle of the slope's window to the newest.
+pub const HALF_WINDOW: u32 = (WINDOW as u32 - 1) / 2;
 /// Samples from the middle of a QRS complex to the peak of its steepness.
 pub const DELAY: u32 = ((SMOOTH_LONG - 1 + SMOOTH_SHORT - 1 + DIFFERENCE + WINDOW - 1) / 2) as u32;
 
@@ -34,19 +35,19 @@ impl Resampler {
         }
     }
 
-    /// Time goes on by one outer sample: for each inner sample that falls into it, its distance to the newest outer
-    /// sample, in 1/256 of the outer period.
-    pub fn step(&mut self, mut inner: impl FnMut(i32)) {
-        self.phase += RATE_DECIHERTZ;
-        while self.phase >= self.rate_decihertz {
-            self.phase -= self.rate_decihertz;
-            inner((self.phase * 256 / RATE_DECIHERTZ) as i32);
+    /// An inner sample that falls before the newest outer one: its distance to it in 1/256 of the outer period. To be
+    /// called until there is none.
+    pub fn next_inner(&mut self) -> Option<i32> {
+        if self.phase < self.rate_decihertz {
+            return None;
         }
+        self.phase -= self.rate_decihertz;
+        Some((self.phase * 256 / RATE_DECIHERTZ) as i32)
     }
 
-    /// Whether pairs of samples are averaged before.
-    pub const fn averages(&self) -> bool {
-        self.rate_decihertz > AVERAGE_ABOVE_DECIHERTZ
+    /// A sample of the outer rate has come.
+    pub const fn outer(&mut self) {
+        self.phase += RATE_DECIHERTZ;
     }
 }
 
@@ -123,10 +124,11 @@ mod tests {
             let mut resampler = Resampler::new(rate);
             let mut count = 0;
             for _ in 0..u32::from(rate) {
-                resampler.step(|back| {
-                    assert!((0..512).contains(&back));
+                resampler.outer();
+                while let Some(back) = resampler.next_inner() {
+                    assert!((0..=256).contains(&back));
                     count += 1;
-                });
+                }
             }
             // Ten seconds.
             assert_eq!(count, 2500, "{rate}");

@@ -12,9 +12,11 @@ extern crate std;
 pub mod alarm;
 pub mod detector;
 mod filter;
+pub mod judge;
 mod monitor;
 mod queue;
 pub mod rate;
+mod shape;
 
 pub use alarm::{Limit, Limits};
 pub use monitor::{LEAD_OFF, Monitor, NOT_A_VALUE, Output, Source};

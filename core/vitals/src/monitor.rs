@@ -23,7 +23,8 @@ const NUMERICS_STEP_US: u64 = 1_000_000;
 const SILENT_AFTER_US: u64 = 500_000;
 /// As much for the numbers of the oximeter, which come once a second.
 const STALE_AFTER_US: u64 = 3_500_000;
-/// Lost samples up to so many milliseconds are bridged; a longer gap starts the detector afresh.
+/// Lost samples up to so many milliseconds are bridged; after a longer gap no beat is made of what was before
+/// it and after it.
 const BRIDGED_MS: u32 = 100;
 /// The finger clip in `leads_off`.
 const PLETH_BIT: u8 = 1 << 2;
@@ -115,7 +116,7 @@ impl Monitor {
         }
         if ecg_rate_decihertz != self.ecg_rate_decihertz {
             self.ecg_rate_decihertz = ecg_rate_decihertz;
-            self.detector = Detector::new(ecg_rate_decihertz);
+            self.detector.restart(ecg_rate_decihertz);
             self.rate.reset();
         }
         true
@@ -176,7 +177,7 @@ impl Monitor {
             }
         } else {
             self.samples += u64::from(count);
-            self.detector = Detector::new(self.ecg_rate_decihertz);
+            self.detector.skip(count);
             self.rate.gap();
         }
     }
@@ -225,7 +226,8 @@ impl Monitor {
     }
 
     fn quality(&self, off: u8) -> [u8; 2] {
-        [0, 1].map(|n| if off & 1 << n == 0 { 100 } else { 0 })
+        let quality = self.detector.quality();
+        [0, 1].map(|n| if off & 1 << n == 0 { quality[n] } else { 0 })
     }
 
     fn heart_rate(&self, off: u8) -> Option<u16> {
