@@ -8,11 +8,11 @@ use arch::registers::{
 };
 use board::plan;
 
-/// The secure core, one that is another partition's, the first own one, the other own one.
-const SECURE_CORE: u64 = 0;
-const FOREIGN_CORE: u64 = 3;
-const OWN_CORE: u64 = 1;
-const OTHER_CORE: u64 = 2;
+/// The secure core, one that is not the partition's, its first and second; the vsock device's registers.
+mod own {
+    include!(concat!(env!("OUT_DIR"), "/partition.rs"));
+}
+use own::{FOREIGN_CORE, OTHER_CORE, OWN_CORE, SECURE_CORE, VSOCK_BASE};
 /// An SGI of the normal world, and one of the secure world.
 const OWN_SGI: u32 = 1;
 const SECURE_SGI: u32 = 8;
@@ -68,9 +68,6 @@ fn memory() {
     let byte = unsafe { probe_write_byte(VSOCK_BASE + 0x50) };
     print("write-vsock-byte", byte == 1);
 }
-
-/// The vsock device's register page (the description's `vsock.base`).
-const VSOCK_BASE: usize = 0x0a00_0000;
 
 /// Others' interrupts cannot be used, and own ones cannot be sent to others' cores.
 fn distributor() {
