@@ -181,12 +181,20 @@ fn show_stages(console: &str, shown: &mut usize) {
     let whole = new.rfind('\n').map_or(0, |end| end + 1);
     for line in new[..whole].lines().map(str::trim) {
         match stage_of(line) {
-            Some(_) if line.contains("REFUSED") || line.contains("halted") => ui::failed(line),
+            Some(_) if is_bad(line) => ui::failed(line),
             Some(_) => ui::done(line),
             None => {}
         }
     }
     *shown += whole;
+}
+
+/// Whether a stage's line tells of something that must not happen.
+#[must_use]
+pub fn is_bad(line: &str) -> bool {
+    ["REFUSED", "halted", "faulted", "did not come up", "panic"]
+        .iter()
+        .any(|word| line.contains(word))
 }
 
 /// What our own programs in the Linux guest begin their lines with.

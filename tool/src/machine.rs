@@ -154,7 +154,10 @@ impl Config {
         add(["-serial".into(), "chardev:console".into()]);
         add([
             "-chardev".into(),
-            format!("socket,id=can,path={},server=on,wait=off", socket("can.sock")),
+            format!(
+                "socket,id=can,path={},server=on,wait=off",
+                socket("can.sock")
+            ),
         ]);
         add(["-serial".into(), "chardev:can".into()]);
         add([
@@ -178,7 +181,10 @@ impl Config {
         if self.gdb {
             add([
                 "-chardev".into(),
-                format!("socket,id=gdb,path={},server=on,wait=off", socket("gdb.sock")),
+                format!(
+                    "socket,id=gdb,path={},server=on,wait=off",
+                    socket("gdb.sock")
+                ),
             ]);
             add(["-gdb".into(), "chardev:gdb".into()]);
         }
@@ -349,10 +355,10 @@ impl Machine {
         if host_cores < 2 {
             return Ok("one host core only: nothing pinned");
         }
-        // The main loop hands out what the secure core's serial port receives.
-        if let Ok(id) = i32::try_from(self.child.id()) {
-            let main = rustix::process::Pid::from_raw(id);
-            let _ = rustix::process::setpriority_process(main, -10);
+        // The emulator's threads share one lock: a slow one would make the secure core wait for it.
+        for thread in self.threads() {
+            let _ =
+                rustix::process::setpriority_process(rustix::process::Pid::from_raw(thread), -10);
         }
         for (core, thread) in self.core_threads()? {
             let Some(thread) = rustix::process::Pid::from_raw(thread) else {
@@ -373,6 +379,15 @@ impl Machine {
             }
         }
         Ok("secure core pinned to host core 0")
+    }
+
+    /// The emulator's threads.
+    fn threads(&self) -> Vec<i32> {
+        let Ok(list) = fs::read_dir(format!("/proc/{}/task", self.child.id())) else {
+            return Vec::new();
+        };
+        list.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+            .collect()
     }
 
     /// Each core with the host's thread that emulates it.

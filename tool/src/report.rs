@@ -1,6 +1,6 @@
 //! What a run of the whole path was, for machines: observed, then judged.
 
-use lazaret_description::Description;
+use lazaret_description::{Description, World};
 use serde::Serialize;
 use serde_json::Value;
 use std::time::Duration;
@@ -16,8 +16,8 @@ pub struct Report {
     pub notes: Vec<String>,
     /// Components that were verified, in order, as the console told.
     pub stages_verified: Vec<String>,
-    /// Cores that are up, as the device told the ward.
-    pub cores: Option<u64>,
+    /// Cores that are up, and those that have work.
+    pub cores: Cores,
     /// Secure tasks with their state, restarts and budget overruns.
     pub tasks: Value,
     /// CAN frames and pump commands as the device counted them.
@@ -36,6 +36,27 @@ pub struct Report {
     pub link: Value,
     /// How long the device ran, seconds.
     pub ran_s: f64,
+}
+
+/// Cores of the device.
+#[derive(Debug, Clone, Copy, Serialize, Default, PartialEq, Eq)]
+pub struct Cores {
+    /// Those that came up, as the monitor tells.
+    pub up: Option<u64>,
+    /// Those at work in the secure world and in partitions, as the device tells the ward.
+    pub used: Option<u64>,
+}
+
+fn told(count: Option<u64>) -> String {
+    count.map_or("none".to_owned(), |count| count.to_string())
+}
+
+/// How many cores came up: `monitor: N cores up, ...`.
+fn cores_up(console: &str) -> Option<u64> {
+    let said = console
+        .lines()
+        .find_map(|line| line.trim().strip_prefix("monitor: "))?;
+    said.split_once(" cores up")?.0.parse().ok()
 }
 
 /// Names of the components the console said were verified, in order.
@@ -70,7 +91,10 @@ pub fn observe(
     let mut report = Report {
         problems: early,
         stages_verified: verified(console),
-        cores: status["cores"].as_u64(),
+        cores: Cores {
+            up: cores_up(console),
+            used: status["cores"].as_u64(),
+        },
         tasks: status["tasks"].clone(),
         can: status["can"].clone(),
         simulator: simulator.unwrap_or(Value::Null),
@@ -98,18 +122,28 @@ fn judge(description: &Description, console: &str, device: &Value, report: &mut 
     if !missing.is_empty() {
         problems.push(format!("not verified: {}", missing.join(", ")));
     }
-    for line in console.lines().filter(|line| {
-        crate::demo::stage_of(line).is_some_and(|stage| stage != "lazaret-guest")
-            && (line.contains("REFUSED") || line.contains("halted") || line.contains("faulted"))
-    }) {
-        problems.push(format!("the console says: {}", line.trim()));
+    for line in console.lines().map(str::trim) {
+        let ours = crate::demo::stage_of(line).is_some_and(|stage| stage != "lazaret-guest");
+        if ours && crate::demo::is_bad(line) {
+            problems.push(format!("the console says: {line}"));
+        }
     }
     let cores = description.core.len() as u64;
-    if report.cores != Some(cores) {
-        let found = report
-            .cores
-            .map_or("nothing".to_owned(), |found| found.to_string());
-        problems.push(format!("{cores} cores expected, the device tells {found}"));
+    if report.cores.up != Some(cores) {
+        let up = told(report.cores.up);
+        problems.push(format!("{cores} cores expected, the monitor tells of {up}"));
+    }
+    // A core that is kept is up, and does nothing.
+    let used = description
+        .core
+        .iter()
+        .filter(|core| core.world != Some(World::Off))
+        .count() as u64;
+    if report.cores.used != Some(used) {
+        let found = told(report.cores.used);
+        problems.push(format!(
+            "{used} cores at work expected, the device tells {found}"
+        ));
     }
     judge_tasks(description, &report.tasks, &mut problems);
     if report.readings_stored == 0 {
@@ -236,7 +270,9 @@ mod tests {
                 }
                 name => format!("loader: {name} 0.1.0 verified\r\n"),
             });
-        lines.collect()
+        lines
+            .chain(["monitor: 4 cores up, core 0 secure, interrupts divided\r\n".to_owned()])
+            .collect()
     }
 
     fn device(description: &Description) -> Value {
@@ -246,7 +282,7 @@ mod tests {
             "connected": true,
             "stored": {"readings": 100},
             "numerics": {"heart_rate_bpm": 61.5},
-            "status": {"cores": 4, "tasks": tasks, "partition": {"exits": []}, "link": {}, "can": {
+            "status": {"cores": 3, "tasks": tasks, "partition": {"exits": []}, "link": {}, "can": {
                 "received": 1000, "lost": 0, "late": 3, "malformed": 0, "unknown": 0, "dropped": 0,
                 "commands_sent": 900, "commands_missed": 0, "commands_late": 0,
             }},
@@ -290,8 +326,8 @@ mod tests {
                 "faulted",
             ),
             (
-                |_, device, _| device["status"]["cores"] = json!(3),
-                "4 cores",
+                |_, device, _| device["status"]["cores"] = json!(2),
+                "3 cores at work",
             ),
             (
                 |_, device, _| device["status"]["tasks"][1]["restarts"] = json!(1),
