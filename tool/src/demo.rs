@@ -125,10 +125,10 @@ fn watch(
         }
         Err(error) => early.push(format!("{error:#}")),
     }
-    if early.is_empty() {
-        if let Err(error) = stay_up(session, options, stop) {
-            early.push(format!("{error:#}"));
-        }
+    if early.is_empty()
+        && let Err(error) = stay_up(session, options, stop)
+    {
+        early.push(format!("{error:#}"));
     }
     let ran = session.power_on.elapsed();
     let device = session.device();

@@ -70,7 +70,8 @@ impl Gdb {
                 byte => text.push(byte),
             }
         }
-        (self.byte()?, self.byte()?);
+        self.byte()?;
+        self.byte()?;
         self.stream.write_all(b"+")?;
         Ok(String::from_utf8_lossy(&text).into_owned())
     }

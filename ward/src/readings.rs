@@ -319,7 +319,7 @@ pub fn decode(bytes: &[u8]) -> Result<Body, Error> {
         Record::Hello(hello) => return own_hello(&hello).map(Body::Hello),
         Record::Strip(strip) => {
             let last = strip.first_sample.checked_add(strip.samples.len() as u64);
-            if !last.is_some_and(|last| i64::try_from(last).is_ok()) {
+            if last.is_none_or(|last| i64::try_from(last).is_err()) {
                 return Err(Error::Range);
             }
             Reading::Strip(Strip {

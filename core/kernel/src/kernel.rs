@@ -279,11 +279,11 @@ impl<const N: usize> Kernel<N> {
     /// The highest-priority task that can run becomes current; a period begins where none runs.
     pub fn choose(&mut self, now: u64) -> usize {
         let chosen = self.tasks.iter().position(Task::runnable).unwrap_or(NOBODY);
-        if let Some(task) = self.tasks.get_mut(chosen) {
-            if task.refill_at <= now || task.refill_at == NEVER {
-                task.left_ticks = task.budget_ticks;
-                task.refill_at = now.saturating_add(task.period_ticks);
-            }
+        if let Some(task) = self.tasks.get_mut(chosen)
+            && (task.refill_at <= now || task.refill_at == NEVER)
+        {
+            task.left_ticks = task.budget_ticks;
+            task.refill_at = now.saturating_add(task.period_ticks);
         }
         self.current = chosen;
         self.since = now;

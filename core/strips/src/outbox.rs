@@ -131,7 +131,9 @@ mod tests {
         let mut outbox = Outbox::new(&mut memory);
         for round in 0..500 {
             let numbers = [round * 7, round * 7 + 1_000_000, u64::MAX];
-            numbers.iter().for_each(|number| outbox.push(&event(*number)));
+            numbers
+                .iter()
+                .for_each(|number| outbox.push(&event(*number)));
             assert_eq!(outbox.count(), 3);
             assert_eq!(drain(&mut outbox), numbers);
         }

@@ -32,7 +32,14 @@ impl Strip {
 
     /// Adds the sample with that number. `tell` is given what is finished: before, where the sample does not join the
     /// last one; after, where there are enough.
-    pub fn push(&mut self, number: u64, t_us: u64, rate_decihertz: u16, value: i16, tell: &mut impl FnMut(&Record<'_>)) {
+    pub fn push(
+        &mut self,
+        number: u64,
+        t_us: u64,
+        rate_decihertz: u16,
+        value: i16,
+        tell: &mut impl FnMut(&Record<'_>),
+    ) {
         let joins = number == self.first.saturating_add(self.count as u64);
         if !joins || rate_decihertz != self.rate_decihertz {
             self.finish(tell);
@@ -104,7 +111,10 @@ mod tests {
     fn strips_join_without_gap_or_overlap() {
         let found = strips(100..300, 1250);
         assert_eq!(found.len(), 8);
-        let all: Vec<i16> = found.iter().flat_map(|(_, _, samples)| samples.clone()).collect();
+        let all: Vec<i16> = found
+            .iter()
+            .flat_map(|(_, _, samples)| samples.clone())
+            .collect();
         assert_eq!(all, (100..300).collect::<Vec<i16>>());
         for (n, (first, t_us, samples)) in found.iter().enumerate() {
             assert_eq!((*first, *t_us), (100 + n as u64 * 25, first * 8));
@@ -124,7 +134,10 @@ mod tests {
     fn extreme_rates_keep_the_bounds() {
         assert_eq!(strips(0..3, 1).len(), 3);
         let fast = strips(0..1000, u16::MAX);
-        assert!(fast.iter().all(|(_, _, samples)| samples.len() <= MAX_SAMPLES));
+        assert!(
+            fast.iter()
+                .all(|(_, _, samples)| samples.len() <= MAX_SAMPLES)
+        );
         assert_eq!(fast.len(), 3);
     }
 }

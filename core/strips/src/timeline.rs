@@ -117,10 +117,15 @@ mod tests {
         let mut before = Timeline::new();
         let mut last = 0;
         for index in 0..5000_u64 {
-            last = before.place(index, 3_000_000 + index * 8000, 1250).expect("a rate").number;
+            last = before
+                .place(index, 3_000_000 + index * 8000, 1250)
+                .expect("a rate")
+                .number;
         }
         let mut after = Timeline::new();
-        let place = after.place(5010, 3_000_000 + 5010 * 8000, 1250).expect("a rate");
+        let place = after
+            .place(5010, 3_000_000 + 5010 * 8000, 1250)
+            .expect("a rate");
         assert_eq!(place.number, last + 11);
     }
 

@@ -21,7 +21,7 @@ pub struct Options {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
-    /// Only these groups, separated by commas: sizes, calls, tasks, boot, path
+    /// Only these groups, separated by commas: sizes, calls, tasks, boot, path, vitals
     #[arg(long, value_delimiter = ',')]
     pub only: Vec<String>,
     /// A folder of WFDB records with reference annotations, to score the beat detector on too
@@ -48,6 +48,7 @@ const GROUPS: &[Group] = &[
     ("tasks", |_| tasks::measure()),
     ("boot", |_| boot::measure()),
     ("path", |_| path::measure()),
+    ("vitals", vitals::measure),
 ];
 
 /// Measures and prints.

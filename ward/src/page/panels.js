@@ -11,6 +11,7 @@ const ALARM_UNIT = { tachycardia: "/min", bradycardia: "/min", "spo2-low": "%" }
 const ALARM_OF = { asystole: "heart", tachycardia: "heart", bradycardia: "heart", "spo2-low": "oxygen" };
 const RANK = { high: 3, medium: 2, low: 1 };
 const MARK = { high: "!!!", medium: "!!", low: "!" };
+const CHANNEL_SHORT = { "ecg-1": "ECG 1", "ecg-2": "ECG 2", pleth: "pleth" };
 const CHANNEL_TEXT = { "ecg-1": "ECG 1st lead", "ecg-2": "ECG 2nd lead", pleth: "finger clip" };
 
 export const byId = (id) => document.getElementById(id);
@@ -140,7 +141,7 @@ export function ward(health, device) {
   line.dataset.state = state;
   if (!line.hidden) {
     line.textContent =
-      `The database is ${state} since ${clockTime(since)} (${detail}). Readings are shown but not stored: ` +
+      `The database has been ${state} since ${clockTime(since)} (${detail}). Readings are shown but not stored: ` +
       `${count(health.buffered_records)} wait, ${count(health.not_kept)} were not kept here; devices keep what is not acknowledged.`;
   }
 }
@@ -181,7 +182,7 @@ export function panels(device, health) {
     ["Cores up", status ? status.cores : "--"],
     ["First reading", first === null ? "--" : `after ${(first / 1000).toFixed(1)} s`],
   ]);
-  const mood = (state) => ({ running: "state good", faulted: "state bad", held: "state bad", stopped: "state warn", off: "state warn" })[state] ?? "state";
+  const mood = (state) => ({ running: "good", faulted: "bad", held: "bad" })[state] ?? "warn";
   table(byId("card-tasks").querySelector(".body"), ["task", "state", "restarts", "overruns"],
     (status?.tasks ?? []).map((task) => [task.name, [task.state, mood(task.state)], [task.restarts, bad(task.restarts)], [count(task.overruns), bad(task.overruns)]]));
   const can = status?.can ?? {};
@@ -224,7 +225,7 @@ function partition(state) {
 
 const GAP_TEXT = {
   records: (gap) => `${count(gap.count)} records`,
-  samples: (gap) => `${count(gap.count)} samples, ${CHANNEL_TEXT[gap.channel] ?? gap.channel}`,
+  samples: (gap) => `${count(gap.count)} samples, ${CHANNEL_SHORT[gap.channel] ?? gap.channel}`,
   connection: () => "connected again",
   restart: () => "device started again",
 };
@@ -284,7 +285,7 @@ function log(device) {
   const rounded = lines.map((line) => [clockTime(line.at), line.text, line.mood]);
   show(byId("card-log").querySelector(".body"), rounded, () => {
     if (rounded.length === 0) return [element("p", { class: "empty" }, "Nothing yet.")];
-    return [element("div", { class: "columns" }, ...rounded.map(([at, text, mood]) =>
+    return [element("div", { class: "lines" }, ...rounded.map(([at, text, mood]) =>
       element("div", {}, element("span", { class: "mono time" }, at), element("span", { class: mood }, text))))];
   });
 }

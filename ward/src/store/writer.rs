@@ -108,7 +108,9 @@ impl Writer {
                 self.expire();
                 continue;
             }
-            self.keep_trying(&batch);
+            if !self.keep_trying(&batch) {
+                break;
+            }
             self.queue.done(&batch);
             self.expire();
         }
@@ -150,13 +152,14 @@ impl Writer {
         };
     }
 
-    /// Tries until the batch is stored, or the ward is to end.
-    fn keep_trying(&mut self, batch: &[Item]) {
+    /// Tries until the batch is stored; false where the ward is to end before it is.
+    fn keep_trying(&mut self, batch: &[Item]) -> bool {
         loop {
             match self.write(batch) {
                 Ok(outcome) => {
                     self.say("ok", None);
-                    return self.tell(batch, outcome);
+                    self.tell(batch, outcome);
+                    return true;
                 }
                 Err((state, detail)) => {
                     self.counters.failed_writes.add(1);
@@ -168,7 +171,7 @@ impl Writer {
                     "ended with {} readings not stored; devices have not been told they were",
                     self.queue.size().0
                 );
-                return;
+                return false;
             }
             // What is too old may make room for what is new.
             self.retention_due = Instant::now();
@@ -194,7 +197,7 @@ impl Writer {
                 for item in batch {
                     store(&transaction, known, &mut outcome, item)?;
                 }
-                for (_, row) in &outcome.rows {
+                for row in outcome.rows.values() {
                     save(&transaction, row)?;
                 }
                 transaction.commit()

@@ -336,7 +336,7 @@ pub fn run(
         if !is_lost(t_ms) {
             send_strips(device, patient, t_ms);
         }
-        if t_ms % 1000 == 0 {
+        if t_ms.is_multiple_of(1000) {
             send_second(device, patient, t_ms);
         }
         let _ = device.read();
