@@ -36,7 +36,11 @@ impl Gdb {
         let mut gdb = Self { stream };
         gdb.ask("?")?;
         // Before it was asked for its registers' names, QEMU 7.2 reads them all as zero.
-        gdb.ask("qXfer:features:read:target.xml:0,ffb")?;
+        let mut answer = gdb.ask("qXfer:features:read:target.xml:0,ffb")?;
+        // A machine that was running says that it stopped, before or after the answers to come.
+        while answer.starts_with(['T', 'S']) {
+            answer = gdb.receive()?;
+        }
         Ok(gdb)
     }
 
