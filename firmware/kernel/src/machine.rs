@@ -210,10 +210,6 @@ impl Machine {
                 interrupts::unmask(TASKS[index].doorbell);
             }
         }
-        #[cfg(feature = "bench")]
-        if self.bench_report(index) {
-            return;
-        }
         let action = self.kernel.system_call(&mut self.memory);
         if action != Action::Resume {
             self.act(index, action);
@@ -246,12 +242,8 @@ impl Machine {
                 if other == index {
                     self.tell(index);
                 }
-                #[cfg(feature = "bench")]
-                let before = arch::counter::now_ticks();
                 self.kernel.prepare_restart(other);
                 self.restart(other);
-                #[cfg(feature = "bench")]
-                bench_line("restart", arch::counter::now_ticks() - before);
             }
         }
     }
@@ -297,30 +289,4 @@ impl Machine {
             el1::end(interrupt);
         }
     }
-
-    /// A bench task's report: number [`BENCH_REPORT`] in x8, what in x0, how much in x1.
-    #[cfg(feature = "bench")]
-    fn bench_report(&mut self, index: usize) -> bool {
-        let x = &mut self.kernel.tasks[index].registers.x;
-        if x[8] != BENCH_REPORT {
-            return false;
-        }
-        bench_line(
-            BENCH_NAMES.get(x[0] as usize).copied().unwrap_or("other"),
-            x[1],
-        );
-        true
-    }
-}
-
-/// System call number of a bench task's report.
-#[cfg(feature = "bench")]
-const BENCH_REPORT: u64 = 0x100;
-/// What bench tasks report.
-#[cfg(feature = "bench")]
-const BENCH_NAMES: [&str; 4] = ["null call", "message one way", "message and answer", "task"];
-
-#[cfg(feature = "bench")]
-fn bench_line(what: &str, value: u64) {
-    Line::new("bench").text(what).text(" ").decimal(value).end();
 }
