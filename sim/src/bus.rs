@@ -18,6 +18,8 @@ use std::collections::VecDeque;
 
 /// Most bytes that wait for the device to take them: about 200 frames. A bus does not keep more either.
 const MAX_WAITING_BYTES: usize = 4600;
+/// Foreign frames have the least urgent identifiers: they get on the bus only where no more than this waits.
+const FLOOD_WAITING_BYTES: usize = 440;
 /// Most frames that wait because of a delay on request.
 const MAX_DELAYED: usize = 20_000;
 /// SpO2 numerics come in the middle of the second, so that not everything comes at once.
@@ -346,7 +348,7 @@ impl Bus {
             if !self.report.open {
                 continue;
             }
-            if self.output.len() + line.as_bytes().len() > MAX_WAITING_BYTES {
+            if self.output.len() > FLOOD_WAITING_BYTES {
                 self.report.flood_blocked += 1;
             } else {
                 self.output.extend_from_slice(line.as_bytes());

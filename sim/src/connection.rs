@@ -2,6 +2,7 @@
 
 use crate::control::Event;
 use can::slcan::Parser;
+use rustix::net::sockopt::set_socket_send_buffer_size;
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
@@ -13,6 +14,9 @@ use std::time::{Duration, Instant};
 const RETRY_EVERY: Duration = Duration::from_millis(50);
 /// A write waits at most this long for room.
 const WRITE_TIMEOUT: Duration = Duration::from_millis(1);
+/// A bus keeps nothing: what a device does not take soon must wait here, where it is counted, and not on its way. (The
+/// system counts its own bookkeeping, too: this holds some ten writes.)
+const SEND_BUFFER_BYTES: usize = 8192;
 
 /// Looks for the socket at `path` for ever, reads lines from it, and tells of each with the time it came.
 pub fn spawn(path: PathBuf, events: Sender<Event>) {
@@ -44,6 +48,7 @@ fn follow(mut stream: UnixStream, events: &Sender<Event>) -> Option<()> {
     };
     // A blocked write must not stop the clocks of the other nodes.
     let _ = write_half.set_write_timeout(Some(WRITE_TIMEOUT));
+    let _ = set_socket_send_buffer_size(&write_half, SEND_BUFFER_BYTES);
     events.send(Event::Connected(write_half)).ok()?;
     let mut parser = Parser::new();
     let mut bytes = [0; 1024];

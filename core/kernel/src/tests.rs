@@ -354,7 +354,7 @@ fn any_calls_keep_the_kernels_invariants() {
         };
         let x = &mut kernel.tasks[index].registers.x;
         x[8] = random() % 13;
-        x[0] = random() % 4 | (random() % 3) << 16;
+        x[0] = (random() % 4) | ((random() % 3) << 16);
         x[1] = address(&mut random);
         x[2] = random() % 300;
         x[3] = address(&mut random);

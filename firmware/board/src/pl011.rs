@@ -39,6 +39,12 @@ const _: () = {
     assert!(core::mem::offset_of!(Registers, interrupt_clear) == 0x44);
 };
 
+/// As many bytes can be sent as the queue has places.
+const TRANSMIT_EMPTY: u32 = 1 << 7;
+/// As many bytes were received as the queue has places.
+const RECEIVE_FULL: u32 = 1 << 6;
+/// Places of each queue in every revision (DDI 0183, 1.1: 16; 32 from r1p5 on).
+const QUEUE_PLACES: u32 = 16;
 /// Nothing was received.
 const RECEIVE_EMPTY: u32 = 1 << 4;
 /// No room to send.
@@ -100,6 +106,24 @@ impl Pl011 {
         has_room
     }
 
+    /// Sends bytes as far as there is room for them now; how many. Looks at the flags as seldom as it can: on an
+    /// emulator each access to a register is dear.
+    pub fn send_now(&self, bytes: &[u8]) -> usize {
+        let mut free = 0;
+        for (sent, byte) in bytes.iter().enumerate() {
+            if free == 0 {
+                free = match self.0.flags.read() {
+                    flags if flags & TRANSMIT_EMPTY != 0 => QUEUE_PLACES,
+                    flags if flags & TRANSMIT_FULL == 0 => 1,
+                    _ => return sent,
+                };
+            }
+            self.0.data.write(u32::from(*byte));
+            free -= 1;
+        }
+        bytes.len()
+    }
+
     /// Sends a byte; waits for room, but not for ever. False where the byte was dropped.
     pub fn send(&self, byte: u8) -> bool {
         for _ in 0..SEND_POLLS {
@@ -111,12 +135,25 @@ impl Pl011 {
         false
     }
 
+    /// How many received bytes can be taken with [`Pl011::take`] without looking again; 0 = there is none.
+    #[must_use]
+    pub fn received(&self) -> u32 {
+        match self.0.flags.read() {
+            flags if flags & RECEIVE_FULL != 0 => QUEUE_PLACES,
+            flags if flags & RECEIVE_EMPTY == 0 => 1,
+            _ => 0,
+        }
+    }
+
+    /// The next received byte; what it is where none was received is not defined.
+    #[must_use]
+    pub fn take(&self) -> u8 {
+        (self.0.data.read() & 0xff) as u8
+    }
+
     /// A received byte, if there is one.
     #[must_use]
     pub fn receive(&self) -> Option<u8> {
-        if self.0.flags.read() & RECEIVE_EMPTY != 0 {
-            return None;
-        }
-        Some((self.0.data.read() & 0xff) as u8)
+        (self.received() > 0).then(|| self.take())
     }
 }

@@ -6,13 +6,18 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 /// A folder that is removed at the end.
 struct Folder(PathBuf);
 
 impl Folder {
+    /// Tests run at once in one process: each gets a folder of its own.
     fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("lazaret-{name}-{}", std::process::id()));
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let process = std::process::id();
+        let path = std::env::temp_dir().join(format!("lazaret-{name}-{process}-{number}"));
         let _ = fs::remove_dir_all(&path);
         fs::create_dir_all(&path).expect("folder");
         Self(path)

@@ -14,6 +14,8 @@ pub struct Adapter {
     parser: Parser,
     bit_rate: u8,
     opened_us: u64,
+    /// Bytes the port is known to have.
+    received: u32,
     /// Lines that were cut because the port took no more.
     pub cut: u64,
 }
@@ -33,6 +35,7 @@ impl Adapter {
             parser: Parser::new(),
             bit_rate: bit_rate.unwrap_or(6) as u8,
             opened_us: 0,
+            received: 0,
             cut: 0,
         }
     }
@@ -47,17 +50,20 @@ impl Adapter {
 
     /// Sends a line as far as there is room for it: never waits.
     pub fn send(&mut self, line: &Line) {
-        for byte in encode(line).as_bytes() {
-            if !self.port.try_send(*byte) {
-                self.cut += 1;
-                return;
-            }
+        let line = encode(line);
+        let bytes = line.as_bytes();
+        if self.port.send_now(bytes) < bytes.len() {
+            self.cut += 1;
         }
     }
 
     /// A byte from the port, if it has one.
-    pub fn receive(&self) -> Option<u8> {
-        self.port.receive()
+    pub fn receive(&mut self) -> Option<u8> {
+        if self.received == 0 {
+            self.received = self.port.received();
+        }
+        self.received = self.received.checked_sub(1)?;
+        Some(self.port.take())
     }
 
     /// A frame, where that byte ends one. An error of the adapter means that it was changed or started anew: the

@@ -1,7 +1,7 @@
 //! S-EL0: Owns the CAN bus: samples in, pump commands out, every 10 ms.
 //!
 //! Commands come first: they are due at fixed times, and what is received in one period is bounded by what a real bus
-//! could have brought, so that a flood cannot use up the time of the next command. What does not fit waits in
+//! could have brought and by half of the budget, so that a flood cannot use up the time of the next command. What does not fit waits in
 //! the port's queue, and the other end is held up.
 #![cfg_attr(target_os = "none", no_std, no_main)]
 
@@ -9,6 +9,7 @@ mod adapter;
 
 use adapter::Adapter;
 use arch::once::Once;
+use can::Frame;
 use can::message::{self, Message as Meaning, Node, PumpCommand};
 use can::queue::Queue;
 use can::receive::{Heard, Receiver};
@@ -47,6 +48,11 @@ const FRAME_BITS: u32 = 111;
 const LINE_BYTES: u32 = 22;
 /// Most bytes that are received in a tick: as many as a full bus brings, and one queue of the port.
 const BYTES_A_TICK: u32 = BIT_RATE / FRAME_BITS * LINE_BYTES / (1_000_000 / TICK_US as u32) + 32;
+/// Longest time that is spent on receiving in a tick: half of this task's budget in the description, so that the next
+/// command is never paid for by a flood, however dear a byte is.
+const RECEIVE_US_A_TICK: u64 = 2000;
+/// After so many bytes the clock is looked at.
+const BYTES_A_LOOK: u32 = 16;
 /// What the pump shall deliver, 0.1 ml/h, until a therapy says otherwise: just enough to keep the vein open.
 const KEEP_OPEN_RATE: u16 = 50;
 
@@ -60,8 +66,9 @@ struct Bus {
     queue: &'static mut Queue<Sample, QUEUE_SAMPLES>,
     schedules: [Schedule; PUMPS.len()],
     next_tick_us: u64,
-    /// Bytes that may still be received in this tick.
+    /// Bytes that may still be received in this tick, and time for it.
     bytes_left: u32,
+    receive_us_left: u64,
     /// Ticks since samples began to wait unannounced.
     ticks_waiting: u32,
 }
@@ -78,21 +85,23 @@ fn main() -> ! {
         schedules: PUMPS.map(|(_, period_us)| Schedule::new(period_us, start_us)),
         next_tick_us: (start_us / TICK_US + 1) * TICK_US,
         bytes_left: BYTES_A_TICK,
+        receive_us_left: RECEIVE_US_A_TICK,
         ticks_waiting: 0,
     };
     bus.adapter.open(start_us);
-    bus.receive();
+    bus.receive(start_us);
     let mut buffer = [0; 16];
     loop {
         // One tick of the counter more: rounding must not wake us before the time.
         set_timer(Some(ticks_of_us(bus.next_us()) + 1), TIMER);
         match receive(&mut buffer, TIMER | INTERRUPT) {
             Received::Notification(bits) => {
+                let woken_us = now_us();
                 bus.command();
                 if bits & TIMER != 0 {
                     bus.tick();
                 }
-                bus.receive();
+                bus.receive(woken_us);
             }
             Received::Message(message) => bus.answer(&message),
         }
@@ -130,6 +139,7 @@ impl Bus {
         }
         self.next_tick_us = (now_us / TICK_US + 1) * TICK_US;
         self.bytes_left = BYTES_A_TICK;
+        self.receive_us_left = RECEIVE_US_A_TICK;
         if !self.queue.is_empty() {
             self.ticks_waiting += 1;
             if self.ticks_waiting >= 2 {
@@ -143,28 +153,43 @@ impl Bus {
         post(plan::TASK_VITALS, DATA);
     }
 
-    /// Takes everything the port has, as far as this tick allows. The interrupt stays masked where there is more.
-    fn receive(&mut self) {
-        let now_us = now_us();
-        while self.bytes_left > 0 {
+    /// Takes everything the port has, as far as this tick allows; the time counts since the task woke. The interrupt stays masked where there is more.
+    fn receive(&mut self, woken_us: u64) {
+        let mut looked_us = woken_us;
+        while self.bytes_left > 0 && self.receive_us_left > 0 {
             let Some(byte) = self.adapter.receive() else {
                 interrupt_unmask();
                 break;
             };
             self.bytes_left -= 1;
-            match self.adapter.line(byte, now_us) {
-                Some(Ok(frame)) => {
-                    let heard = self.receiver.take(&frame, now_us);
-                    if let Some(sample) = heard.and_then(sample_of) {
-                        self.queue.push(sample);
-                    }
-                }
+            match self.adapter.line(byte, looked_us) {
+                Some(Ok(frame)) => self.frame(&frame, looked_us),
                 Some(Err(_)) => self.receiver.malformed(),
                 None => {}
             }
+            if self.bytes_left.is_multiple_of(BYTES_A_LOOK) {
+                looked_us = self.charge(looked_us);
+            }
         }
+        self.charge(looked_us);
         if self.queue.len() >= SAMPLES_TO_TELL {
             self.tell();
+        }
+    }
+
+    /// Takes the time since then from what receiving may use in this tick; the time of now.
+    fn charge(&mut self, since_us: u64) -> u64 {
+        let now_us = now_us();
+        let passed_us = now_us.saturating_sub(since_us);
+        self.receive_us_left = self.receive_us_left.saturating_sub(passed_us);
+        now_us
+    }
+
+    /// What is new in a frame waits for `vitals`.
+    fn frame(&mut self, frame: &Frame, now_us: u64) {
+        let heard = self.receiver.take(frame, now_us);
+        if let Some(sample) = heard.and_then(sample_of) {
+            self.queue.push(sample);
         }
     }
 
