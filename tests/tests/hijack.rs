@@ -49,7 +49,7 @@ fn a_hijacked_guest_stays_in_its_partition() {
         "sgi-of-others",
         "start-secure-core",
         "redistributor-of-secure-core",
-        "dma-device",
+        "dma-own",
     ];
     all_held(&console, &named);
 }

@@ -152,7 +152,7 @@ fn a_heart_is_seen_to_beat_and_what_is_missing_is_seen_to_be_missing() -> Result
     )?;
     browser.wait(
         "a gap's line",
-        "return document.querySelector('#gaps tr[data-kind=samples]')?.textContent.includes('ECG')",
+        "return [...document.querySelectorAll('#gaps tr[data-kind=samples]')].some((row) => row.textContent.includes('ECG'))",
     )?;
     for canvas in ["#ecg", "#pleth"] {
         wait_for_mark(&browser, canvas)?;

@@ -317,21 +317,23 @@ impl Check<'_> {
         for task in &d.task {
             let name = task.name();
             ram_kib += u64::from(task.ram_kib);
-            if task.budget_us == 0 || task.budget_us > task.period_us {
+            let budget_us = *task.budget_us.get_ref();
+            if budget_us == 0 || budget_us > task.period_us {
                 self.say(
-                    &task.name,
+                    &task.budget_us,
                     format!(
                         "task {name:?} has a budget of {} us in a period of {} us",
-                        task.budget_us, task.period_us
+                        budget_us, task.period_us
                     ),
                 );
             }
-            if task.stack_kib < 4
-                || task.stack_kib >= task.ram_kib
+            let stack_kib = *task.stack_kib.get_ref();
+            if stack_kib < 4
+                || stack_kib >= task.ram_kib
                 || task.ram_kib % 4 != 0
-                || task.stack_kib % 4 != 0
+                || stack_kib % 4 != 0
             {
-                self.say(&task.name, format!("task {name:?} needs whole pages: a stack of 4 KiB or more within a larger ram_kib"));
+                self.say(&task.stack_kib, format!("task {name:?} needs whole pages: a stack of 4 KiB or more within a larger ram_kib"));
             }
             for peer in &task.sends {
                 match priorities.get(peer.as_str()) {

@@ -159,11 +159,11 @@ pub struct Task {
     /// Strict priority, 0 the highest; no two tasks share one.
     pub priority: u32,
     /// Stack in KiB.
-    pub stack_kib: u32,
+    pub stack_kib: Spanned<u32>,
     /// Data, stack included, in KiB.
     pub ram_kib: u32,
     /// Time it may use in every period, in microseconds.
-    pub budget_us: u32,
+    pub budget_us: Spanned<u32>,
     /// The period of the budget, in microseconds.
     pub period_us: u32,
     /// Tasks it may send messages to; each of higher priority.
