@@ -60,11 +60,8 @@ fn a_recorded_heart_arrives_on_the_ward() {
         (rate_bpm - expected_bpm).abs() <= expected_bpm * 0.05,
         "{device:#}"
     );
-    let page = session.get_text("/").expect("the page");
-    assert!(
-        page.contains("unprotected"),
-        "the page must say that the channel is plain"
-    );
+    // What the page says in red (page.rs looks at it).
+    assert_eq!(device["connection"]["protection"], "unprotected");
     assert!(
         session
             .get_text("/metrics")

@@ -107,7 +107,7 @@ export function alarms(device, state, ageMs, isWardThere) {
     list.push({ kind: alarm.kind, priority: alarm.priority, text: alarmText(alarm, device), since });
   }
   list.sort((a, b) => RANK[b.priority] - RANK[a.priority]);
-  show(byId("alarms"), list, () => {
+  show(byId("alarms"), [Boolean(device), list], () => {
     if (list.length === 0) return [element("p", { class: "none" }, device ? "No alarms" : "No device has connected yet")];
     return list.map((alarm) =>
       element("p", { class: "alarm", "data-priority": alarm.priority, "data-kind": alarm.kind },
