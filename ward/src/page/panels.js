@@ -183,7 +183,7 @@ export function panels(device, health) {
     ["First reading", first === null ? "--" : `after ${(first / 1000).toFixed(1)} s`],
   ]);
   const mood = (state) => ({ running: "good", faulted: "bad", held: "bad" })[state] ?? "warn";
-  table(byId("card-tasks").querySelector(".body"), ["task", "state", "restarts", "overruns"],
+  table(byId("card-tasks").querySelector(".body"), ["task", "state", "restarts", "over"],
     (status?.tasks ?? []).map((task) => [task.name, [task.state, mood(task.state)], [task.restarts, bad(task.restarts)], [count(task.overruns), bad(task.overruns)]]));
   const can = status?.can ?? {};
   list(byId("card-can"), [
