@@ -123,9 +123,14 @@ impl Pump {
             *count += u64::from(interval_us > limit_us);
         }
         // The number repeats after 256 commands: the one nearest to the time that has passed is meant.
-        let expected = ((interval_us + self.period_us / 2) / self.period_us).max(1) as i64;
+        // Either clock may have stood still meanwhile (a debugger, a busy host): the smaller number counts.
+        let device_us = u64::from(this.time_ms.wrapping_sub(last.time_ms)) * 1000;
         let residue = i64::from(this.sequence.wrapping_sub(last.sequence));
-        let number = residue + (expected - residue + 128).div_euclid(256) * 256;
+        let nearest = |passed_us: u64| {
+            let expected = ((passed_us + self.period_us / 2) / self.period_us).max(1) as i64;
+            residue + (expected - residue + 128).div_euclid(256) * 256
+        };
+        let number = nearest(interval_us).min(nearest(device_us));
         if number == 0 {
             counters.duplicate += 1;
             return;
@@ -138,9 +143,8 @@ impl Pump {
         counters.missed += number - 1;
         let allowed_us = number * self.period_us + self.late_after_us;
         counters.late += u64::from(interval_us > allowed_us);
-        let device_ms = u64::from(this.time_ms.wrapping_sub(last.time_ms));
-        counters.late_by_device_clock += u64::from(device_ms * 1000 > allowed_us);
-        counters.worst_device_interval_ms = counters.worst_device_interval_ms.max(device_ms);
+        counters.late_by_device_clock += u64::from(device_us > allowed_us);
+        counters.worst_device_interval_ms = counters.worst_device_interval_ms.max(device_us / 1000);
     }
 }
 

@@ -41,8 +41,8 @@ fn an_unknown_key_is_refused_at_its_line() {
 #[test]
 fn an_impossible_number_is_refused_at_its_line() {
     for (name, from, to) in [
-        ("negative", "budget_us = 4000", "budget_us = -1"),
-        ("budget", "budget_us = 4000", "budget_us = 40000"),
+        ("negative", "budget_us = 9000", "budget_us = -1"),
+        ("budget", "budget_us = 9000", "budget_us = 90000"),
         ("stack", "stack_kib = 32", "stack_kib = 0"),
         (
             "size",
