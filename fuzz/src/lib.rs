@@ -9,6 +9,7 @@ mod description;
 mod image;
 mod manifest;
 mod reading;
+mod store;
 mod vsock;
 mod wfdb;
 
@@ -48,6 +49,11 @@ pub const TARGETS: &[Target] = &[
         name: "reading",
         run: reading::run,
         seeds: reading::seeds,
+    },
+    Target {
+        name: "store",
+        run: store::run,
+        seeds: store::seeds,
     },
     Target {
         name: "vsock",
@@ -147,9 +153,10 @@ mod tests {
     fn every_target_survives_a_short_run() {
         assert!(!TARGETS.is_empty());
         for target in TARGETS {
-            // Ten kilobytes of text take longer than a frame.
+            // Ten kilobytes of text, or a whole flash, take longer than a frame.
             let long = (target.seeds)().iter().any(|seed| seed.len() > 5_000);
-            run(target, 1, if long { 3_000 } else { 20_000 });
+            let is_slow = long || target.name == "store";
+            run(target, 1, if is_slow { 3_000 } else { 20_000 });
             println!("{}: survived", target.name);
         }
     }

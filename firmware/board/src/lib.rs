@@ -5,6 +5,7 @@
 #![no_std]
 
 pub mod console;
+pub mod flash;
 pub mod pl011;
 pub mod pl061;
 pub mod power;
